@@ -30,7 +30,7 @@ from jinja2_fragments.flask import render_block
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from services.gateway import session as browser_session
-from services.gateway.kit import capabilities, fields, genuine
+from services.gateway.kit import capabilities, fields, genuine, naming
 from services.gateway.kit.language import LOCALES, language
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column
@@ -61,6 +61,12 @@ def why(code: str) -> str:
 def heads(*said: str) -> list[Column]:
     """Return the columns of a list that is never sorted; an empty head is that of the buttons."""
     return [Column(head, unseen="" if head else _("操作")) for head in said]
+
+
+@blueprint.app_template_global()
+def called_here(name: str) -> str:
+    """Return what an organisation is called on a page of the acting one."""
+    return naming.within(name, session.get("org_name") or "")
 
 
 @blueprint.app_template_global()

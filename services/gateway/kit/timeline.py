@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared.messages.words import Code
 
@@ -11,15 +11,16 @@ from shared.messages.words import Code
 class Step(NamedTuple):
     """A step of a timeline.
 
-    `style` is done, open, failed, stopped or ahead; `tag` what went wrong. A line is of words and
-    instants; these are told relative to now. `sources` are the rules behind it and what holds them.
+    `style` is done, open, failed, stopped or ahead; `tag` what went wrong; `where` the organisation.
+    A line is of words and instants; these are told relative to now.
+    `sources` are the rules behind it and what holds them.
     """
 
     style: str
     title: str
     at: datetime | None = None
     tag: Code | str = ""
-    where: str = ""
+    where: Any = None
     phone: str = ""
     lines: tuple[tuple[str | datetime, ...], ...] = ()
     sources: tuple[str, ...] = ()

@@ -26,10 +26,16 @@ def steps(progress: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> 
     ]
 
 
-def by_whom(step: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> str:
-    """Return the organisation and the person of a step of the trail; without a person it was the system."""
+def by_whom(step: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], at: int | None = 0) -> str:
+    """Return the organisation and the person of a step of the trail; without a person it was the system.
+
+    `at`: the organisation that is named already, if any.
+    """
     org, person = orgs.get(step.org_id), people.get(step.person_id)
-    named = [org.full_name if org is not None else "", person.name if person is not None else ""]
+    named = [
+        org.full_name if org is not None and step.org_id != at else "",
+        person.name if person is not None else "",
+    ]
     if not step.person_id:
         named.append(_("系统"))
     return " ".join(one for one in named if one)
@@ -62,7 +68,7 @@ def _node(item: Any, node: Any, step: Any, orgs: Mapping[int, Any], people: Mapp
     opened = step is None and not item.ended_at and (item.node_no, item.state) == (node.node_no, node.state)
     lines: list[tuple[str | datetime, ...]] = []
     if step is not None:
-        lines.append((f"{word(step.event)}:", by_whom(step, orgs, people), step.at))
+        lines.append((f"{word(step.event)}:", by_whom(step, orgs, people, node.org_id), step.at))
     if failed:
         lines += [(one,) for one in (why(item.end_code), item.end_note) if one]
     if opened:
@@ -80,7 +86,7 @@ def _node(item: Any, node: Any, step: Any, orgs: Mapping[int, Any], people: Mapp
         style,
         word(node.state),
         tag=step.event if failed else "",
-        where=org.full_name if org is not None else "",
+        where=org,
         phone=org.phone if org is not None and (failed or step is None) else "",
         lines=tuple(lines),
         sources=("DL-01", policy_name(item.policy)) if opened else (),

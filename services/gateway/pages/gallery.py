@@ -53,13 +53,11 @@ def gallery() -> Any:
         org=org,
         steps=[
             Step("done", _("提交接转申请"), now - timedelta(days=9)),
-            Step(
-                "failed", _("转出组织审批"), tag=TrailEvent.REJECT, where=org.full_name, phone="027-68750000"
-            ),
+            Step("failed", _("转出组织审批"), tag=TrailEvent.REJECT, where=org, phone="027-68750000"),
             Step(
                 "open",
                 _("转入组织审批"),
-                where=org.full_name,
+                where=org,
                 lines=((now, _("收到,等待审批")), (_("最迟"), now + timedelta(days=3))),
                 sources=("DL-01",),
             ),

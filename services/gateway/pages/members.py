@@ -249,8 +249,9 @@ DEEDS = {"to_contact": N_("已联系"), "parked": N_("已落实去向")}
 
 @blueprint.get("/reports")
 @blueprint.get("/reports/<kind>")
-def reports(kind: str = "graduates_left") -> Any:
+def reports(kind: str = "") -> Any:
     """Show lists to work off, of the acting organisation and below (STAT-16, BEY-12)."""
+    kind = kind or request.args.get("kind") or ReportKind.GRADUATES_LEFT
     name = fields.person(request.args.get("name"))
     wanted = members.GetReport(
         kind=kind, name=name, after=fields.number(request.args.get("after")), limit=100
@@ -265,7 +266,8 @@ def reports(kind: str = "graduates_left") -> Any:
         notes=[notes.note(kind, one.note) for one in items],
         items=items,
         kind=kind,
-        chips=[(f"/reports/{code}", word(code), None, "", kind == code) for code in ReportKind],
+        kinds=ReportKind,
+        title=word(ReportKind(kind)),
         deed=DEEDS.get(kind),
         refused=session.pop("list_refused", []),
     )

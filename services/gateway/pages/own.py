@@ -69,9 +69,9 @@ def _now(item: Any, found: dict[int, Any]) -> Now | None:
     if office is None:
         title = _("系统正在办理,不用等人")
     elif days:
-        title = _("现在由%(office)s办理,已等%(n)s天", office=office.full_name, n=days)
+        title = _("现在由%(office)s办理,已等%(n)s天", office=office.short_name or office.full_name, n=days)
     else:
-        title = _("现在由%(office)s办理,今天收到", office=office.full_name)
+        title = _("现在由%(office)s办理,今天收到", office=office.short_name or office.full_name)
     return Now(
         state=item.state,
         title=title,
@@ -128,13 +128,14 @@ def home() -> Any:
 
 def _ended_by(
     progress: Any, found: dict[int, Any], people: dict[int, Any]
-) -> tuple[str, datetime, str] | None:
-    """Return who ended a transfer, when, and the telephone number there; None where nobody has."""
+) -> tuple[Any, str, datetime, str] | None:
+    """Return where a transfer was ended, by whom, when, and the telephone number there; None for nobody."""
     step = course.refused_by(progress)
     if step is None:
         return None
     org = found.get(step.org_id)
-    return course.by_whom(step, found, people), step.at, org.phone if org is not None else ""
+    by = course.by_whom(step, found, people, step.org_id)
+    return org, by, step.at, org.phone if org is not None else ""
 
 
 @kit.blueprint.get("/mine")

@@ -15,7 +15,7 @@ import msgspec
 from flask import session
 
 from services.gateway import kit
-from services.gateway.kit import fields
+from services.gateway.kit import fields, naming
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column
 from services.gateway.kit.tiles import NAMES as PROVINCES
@@ -142,9 +142,7 @@ def called(org: Any, whole: bool) -> str:
     """
     if org is None:
         return ""
-    if not whole:
-        return str(org.short_name)
-    return str(org.full_name.removeprefix("共青团").removesuffix("委员会"))
+    return naming.within(org.full_name, "") if whole else str(org.short_name)
 
 
 def row(item: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], now: Any) -> Row:
