@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 
 from shared import reference
 from shared.errors import Refusal
-from shared.messages.words import MADE_BY_THE_SYSTEM, OrgKind, OrgPurpose
+from shared.messages.words import MADE_BY_THE_SYSTEM, OrgKind, OrgPurpose, System
 
 KINDS = tuple(OrgKind)
 """ORG-02."""
@@ -39,7 +39,7 @@ DIVISION_LENGTHS = (2, 4, 6, 9, 12)
 """Digits of the codes of a province, city, county, township and village."""
 SYSTEMS_FROM = "91"
 """The number of the first vertical system; provinces have lower ones (ORG-15)."""
-PEER_SYSTEMS = {"11": "BJ", "44": "GD", "35": "FJ"}
+PEER_SYSTEMS = {"11": System.BEIJING, "44": System.GUANGDONG, "35": System.FUJIAN}
 """Provinces that run systems of their own (FED-01)."""
 
 

@@ -26,7 +26,7 @@ from shared.messages.orgs import (
     SetAdministrator,
     SetSchoolNumber,
 )
-from shared.messages.words import OrgKind, OrgPurpose
+from shared.messages.words import OrgKind, OrgPurpose, System
 
 Managers = Callable[[OrgRow], tuple[int | None, int | None]]
 """Which organisations manage another in some way, itself and its superior; None: not that one."""
@@ -419,6 +419,7 @@ def shown(row: store.Org) -> Org:
         checked=row.checked_at is not None,
         top=domain.is_provincial(row.parent_id, row.org_id, row.provincial_id),
         complete=filled and row.secretary_has_phone,
+        system=System(row.system),
     )
 
 

@@ -86,6 +86,7 @@ orgs = sa.Table(
         postgresql_where=sa.text("division_code IS NOT NULL"),
     ),
     sa.Index("ix_orgs_school_number", "school_number", postgresql_where=sa.text("school_number <> ''")),
+    sa.Index("ix_orgs_system", "system", "path"),
     sa.Index("ix_orgs_parent_id", "parent_id", "display_order"),
     sa.Index("ix_orgs_bigrams", "bigrams", postgresql_using="gin"),
     sa.Index(
@@ -93,6 +94,12 @@ orgs = sa.Table(
         "bigrams",
         postgresql_using="gin",
         postgresql_where=sa.text("kind <> 'branch'"),
+    ),
+    sa.Index(
+        "ix_orgs_bigrams_peers",
+        "bigrams",
+        postgresql_using="gin",
+        postgresql_where=sa.text("system <> 'national'"),
     ),
     sa.Index(
         "ix_orgs_spoken",

@@ -75,7 +75,7 @@ ROUTES = (
     Route("GET", "/me", members.who_am_i, "我的资料与历史", make=lambda v: members.WhoAmI()),
     Route("GET", "/me/transfers", transfers.my_transfers, "我的转接", make=lambda v: transfers.MyTransfers()),
     Route("GET", "/my-orgs", orgs.my_orgs, "我管理的组织", make=lambda v: orgs.MyOrgs()),
-    Route("GET", "/orgs", orgs.search_orgs, "按名称查找组织", {"text": str, "below": int, "targets_only": bool, "systems": bool, "limit": int},
+    Route("GET", "/orgs", orgs.search_orgs, "按名称查找组织", {"text": str, "below": int, "targets_only": bool, "systems": bool, "system": str, "limit": int},
           lambda v: orgs.SearchOrgs(**v)),
     Route("GET", "/contacts", orgs.list_contacts, "县、市团委联系电话", {"text": str}, lambda v: orgs.ListContacts(**v)),
     Route("GET", "/orgs/<int:org_id>", orgs.get_orgs, "组织信息", make=lambda v: orgs.GetOrgs(org_ids=[v["org_id"]])),

@@ -17,7 +17,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import orgs as contract
 from shared.messages.orgs import Org
-from shared.messages.words import MADE_BY_THE_SYSTEM, OrgKind
+from shared.messages.words import MADE_BY_THE_SYSTEM, PEERS, OrgKind, System
 
 TO_JOIN = 10
 """Organisations that are offered to somebody who registers."""
@@ -40,6 +40,13 @@ class _Asked(NamedTuple):
     below: str
     near: list[str]
     """The paths of all above the searcher, from the root down."""
+    system: str = ""
+    """Only what it keeps is found; empty: in all trees."""
+
+    @property
+    def where(self) -> search_store.Where:
+        """Return what the statements are limited to."""
+        return search_store.Where(self.targets_only, self.limit, self.below, self.system)
 
 
 def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | None) -> list[Org]:
@@ -49,14 +56,15 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
     subtree has none and `systems` is asked for, those of the vertical systems are returned: the
     employer may belong to one (ORG-15). The order is exact, beginning, containing, taken apart; in each
     what is nearer to the acting organisation, or to `near`, comes first. Hand-over branches are found
-    by each of their names (ORG-28).
+    by each of their names (ORG-28). With `system` one of the three provinces' trees is searched, or
+    everything but them (FED-02, FED-04, FED-05).
     """
     text = domain.normalise(request.text)
     near = request.near
     if near is None and actor is not None:
         near = actor.org_id
     known = store.by_ids(tx, [request.below, near])
-    refusal = rules.check_search(text, request.below is not None, request.below in known)
+    refusal = rules.check_search(text, request.below is not None, request.below in known, request.system)
     if refusal is not None:
         raise Refused.of(refusal)
     asked = _Asked(
@@ -66,6 +74,7 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
         targets_only=request.targets_only,
         below=known[request.below].path if request.below is not None else "",
         near=rules.paths_down_to(known[near].path) if near in known else [],
+        system=request.system,
     )
     ids = _search(tx, asked)
     if not ids and request.systems and asked.below:
@@ -79,7 +88,8 @@ def search_orgs(tx: Connection, request: contract.SearchOrgs, actor: Actor | Non
 def find_to_join(tx: Connection, request: contract.FindToJoin, actor: Actor | None) -> list[contract.ToJoin]:
     """Find organisations to register with, as anyone (REG-03, SRCH-10): at most ten, by name alone.
 
-    Those that the system makes for its own purposes take no registrations and are left out.
+    Those that the system makes for its own purposes take no registrations and are left out, and so
+    are those of the three provinces, which register their members themselves (FED-07).
 
     Raises:
         Refused: `bad_request` for a text of less than two characters, `too_many_attempts` from one
@@ -91,7 +101,15 @@ def find_to_join(tx: Connection, request: contract.FindToJoin, actor: Actor | No
     refusal = rules.check_open_search(text)
     if refusal is not None:
         raise Refused.of(refusal)
-    asked = _Asked(text=text, said=spoken.read(text), limit=TO_JOIN, targets_only=False, below="", near=[])
+    asked = _Asked(
+        text=text,
+        said=spoken.read(text),
+        limit=TO_JOIN,
+        targets_only=False,
+        below="",
+        near=[],
+        system=System.NATIONAL,
+    )
     ids = _search(tx, asked)
     rows = store.by_ids(tx, ids)
     return [
@@ -123,16 +141,16 @@ def list_places(
 
 def _search(tx: Connection, asked: _Asked) -> list[int]:
     """Return ids by code and each way to say the name, until there are enough (BEY-20, SRCH-10, ORG-28)."""
-    where = asked.targets_only, asked.limit, asked.below
-    ids = search_store.coded(tx, asked.text, *where) if names.is_code(asked.text) else []
+    where = asked.where
+    ids = search_store.coded(tx, asked.text, where) if names.is_code(asked.text) else []
     ways = names.ways(asked.text)
     stored = [name if name.startswith(spoken.LEAGUE) else spoken.LEAGUE + name for name in ways]
     ids += _own_level(tx, asked)
-    ids += search_store.named(tx, stored, asked.said, *where, asked.near)
+    ids += search_store.named(tx, stored, asked.said, where, asked.near)
     # What has a name without 共青团 has it with it, too.
     for name in dict.fromkeys(way.removeprefix(spoken.LEAGUE) or way for way in ways):
         if len(ids) < asked.limit:
-            ids = _joined(ids, search_store.search(tx, name, *where, asked.near))
+            ids = _joined(ids, search_store.search(tx, name, where, asked.near))
     for stem in asked.said.stems:
         if not ids:
             ids = _taken_apart(tx, asked, stem)
@@ -146,7 +164,7 @@ def _joined(ids: Sequence[int], more: Sequence[int]) -> list[int]:
 
 def _own_level(tx: Connection, asked: _Asked) -> list[int]:
     """Return the searcher's own body of a level: 团省委 is the province's."""
-    if not asked.said.level:
+    if not asked.said.level or asked.system in PEERS:
         return []
     above = search_store.committees(tx, _ids(asked.near))
     return [
@@ -173,24 +191,26 @@ def _taken_apart(tx: Connection, asked: _Asked, text: str) -> list[int]:
         allowed = store.by_ids(tx, whole)
         whole = [one for one in whole if one in allowed and search_store.is_target(allowed[one])]
     open_ends = [one for one in anchors if one.rest][: rules.MOST_ANCHORS] + _own(tx, asked, text)
-    found = search_store.below_anchors(tx, open_ends, 1, asked.targets_only, asked.below)
+    found = search_store.below_anchors(tx, open_ends, 1, asked.where)
     ids = rules.best(found, asked.said.kind, asked.near)
     if len(ids) < ENOUGH or asked.said.kind == "branch":
-        found += search_store.below_anchors(tx, open_ends, 2, asked.targets_only, asked.below)
+        found += search_store.below_anchors(tx, open_ends, 2, asked.where)
         ids = rules.best(found, asked.said.kind, asked.near)
     return [*whole, *ids]
 
 
 def _anchors(tx: Connection, asked: _Asked, text: str) -> list[Anchor]:
     """Return the committees that a text names, the deepest and longest first."""
-    layer = rules.anchors(search_store.anchors(tx, spoken.beginnings(text), None), text, asked.near)
+    layer = rules.anchors(
+        search_store.anchors(tx, spoken.beginnings(text), None, asked.system), text, asked.near
+    )
     found = layer
     for _ in range(rules.HOPS):
         layer = [one for one in layer if len(one.rest) >= spoken.SHORTEST][: rules.MOST_ANCHORS]
         if not layer:
             break
         beginnings = sorted({begin for one in layer for begin in spoken.beginnings(one.rest)})
-        rows = search_store.anchors(tx, beginnings, [one.path for one in layer])
+        rows = search_store.anchors(tx, beginnings, [one.path for one in layer], asked.system)
         layer = rules.deeper(layer, rows, asked.near)
         found = [*layer, *found]
     return sorted(found, key=lambda one: -one.said)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from services.orgs import spoken
 from shared.errors import Refusal
+from shared.messages.words import System
 
 MOST_ANCHORS = 8
 """Committees below which the rest of a text is looked for."""
@@ -49,15 +50,18 @@ def check_open_search(text: str) -> Refusal | None:
     return Refusal("bad_request", {"detail": "text is too short"}) if len(text) < 2 else None
 
 
-def check_search(text: str, below: bool, known: bool) -> Refusal | None:
+def check_search(text: str, below: bool, known: bool, system: str = "") -> Refusal | None:
     """Return why nothing is searched.
 
     Args:
         text: Normalised.
         below: The search is for what lies below an organisation.
         known: That organisation is there.
+        system: The one that is searched; empty for all.
 
     """
+    if system and not System.known(system):
+        return Refusal("bad_request", {"detail": "system"})
     if not text:
         return Refusal("bad_request", {"detail": "text is empty"})
     if below and not known:

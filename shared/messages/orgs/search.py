@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from shared.messages import Query, words
@@ -11,6 +13,7 @@ from shared.messages.limits import (
     Line,
     OrgId,
     PageSize,
+    maybe,
 )
 from shared.messages.orgs.tree import Org
 
@@ -21,7 +24,9 @@ class SearchOrgs(msgspec.Struct, frozen=True, kw_only=True):
     Any part of the full, the short or a former name will do; `targets_only` leaves out what TRF-15
     excludes. `below` limits the search to a subtree; what is nearer to `near`, by default the
     acting organisation, comes first. With `systems`, where the subtree has none, what the vertical
-    systems have is returned, with their provinces 91 to 97 (ORG-15).
+    systems have is returned, with their provinces 91 to 97 (ORG-15). With `system` only what that one
+    keeps is searched (FED-02, FED-04, FED-05); without it all trees are, and each organisation says
+    which system keeps it.
     """
 
     text: Line
@@ -29,6 +34,7 @@ class SearchOrgs(msgspec.Struct, frozen=True, kw_only=True):
     targets_only: bool = False
     below: OrgId | None = None
     systems: bool = False
+    system: Annotated[str, maybe(words.System)] = ""
     limit: PageSize = 20
 
 

@@ -29,7 +29,8 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
 
     `checked`: its own administrator has checked and completed the data (ORG-16); `complete`: all
     fields are filled and the secretary has an account with a mobile number (ORG-21, ORG-22); `top`:
-    the centre or a provincial body (ORG-13); `members` is told by the members service.
+    the centre or a provincial body (ORG-13); `system`: which one keeps it (FED-02); `members` is told by
+    the members service.
     """
 
     org_id: int
@@ -48,6 +49,7 @@ class Org(msgspec.Struct, frozen=True, kw_only=True):
     checked: bool = False
     complete: bool = False
     top: bool = False
+    system: words.System = words.System.NATIONAL
 
 
 class Administrator(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,6 +42,19 @@ MADE_BY_THE_SYSTEM = (OrgPurpose.GRADUATE, OrgPurpose.AWAITING, OrgPurpose.VAULT
 """Purposes that nobody gives; such branches only hold members (ORG-03)."""
 
 
+class System(Code):
+    """Which system keeps an organisation: the national one, or one of three provinces (FED-01, FED-02)."""
+
+    NATIONAL = "national", "全团系统"
+    BEIJING = "BJ", "北京"
+    GUANGDONG = "GD", "广东"
+    FUJIAN = "FJ", "福建"
+
+
+PEERS = (System.BEIJING, System.GUANGDONG, System.FUJIAN)
+"""Systems beside the national one, whose organisations are mirrored here (FED-01)."""
+
+
 class MigrationState(Code):
     """How far a migration is (MIG-04, MIG-10)."""
 

@@ -100,3 +100,15 @@ def test_a_stranger_searches_so_often(tx, monkeypatch):
     assert ask("198.51.100.7") is True
     clock.advance(timedelta(minutes=16))
     assert ask("203.0.113.9") is True
+
+
+def test_nobody_registers_in_another_system(tx):
+    """Who registers finds no organisation of the three provinces, which register their own (FED-07)."""
+    there = search.find_to_join(tx, FindToJoin(text="理工大学委员会"), None)
+    assert [one.org_id for one in there] == [SCHOOL]
+
+
+def test_a_system_that_there_is_not(tx):
+    """A search in a system that nobody knows is refused, not answered with everything (FED-02)."""
+    with pytest.raises(Refused, match="bad_request"):
+        found(tx, "理工大学", system="SH")
