@@ -130,7 +130,8 @@ class Storm:
         kills = ", ".join(f"{name} {number}" for name, number in fleet.kills.most_common())
         servers = sum(one.kind in ("PostgreSQL killed", "broker node killed") for one in happened)
         lines.append(f"kill -9: {sum(fleet.kills.values()) + servers} (servers {servers}, {kills})")
-        lines.append(f"ended by themselves: {dict(fleet.by_themselves) or 'none'}")
+        lines.append(f"ended by themselves: {sum(fleet.by_themselves.values())}")
+        lines += [f"    {number} x {how}" for how, number in fleet.by_themselves.most_common()]
         tenth = self.seconds / 10
         tenths = [sum(n * tenth <= at - self.began < (n + 1) * tenth for at in ends) for n in range(10)]
         lines.append(f"transfers that ended in each tenth of the storm: {' '.join(map(str, tenths))}")

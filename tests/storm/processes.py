@@ -55,7 +55,7 @@ class Fleet:
         self.skewed: dict[str, float] = {}
         """Seconds by which the clock of a process is wrong from its next start on."""
         self.by_themselves: Counter[str] = Counter()
-        """Processes that ended though nobody had sent them a signal."""
+        """Processes that ended though nobody had sent them a signal: service, exit code, last words."""
         self.kills: Counter[str] = Counter()
         """SIGKILLs by service."""
         self._struck: set[int] = set()
@@ -136,8 +136,16 @@ class Fleet:
             for name, process in list(self.processes.items()):
                 if process.poll() is not None:
                     if process.pid not in self._struck:
-                        self.by_themselves[f"{name.partition('#')[0]} ({process.returncode})"] += 1
+                        words = self._last_words(name)
+                        self.by_themselves[f"{name.partition('#')[0]} ({process.returncode}): {words}"] += 1
                     self._start(name)
+
+    def _last_words(self, name: str) -> str:
+        """Return the last line of a log that says something: after a traceback the exception."""
+        with (self.folder / f"{name}.log").open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 4_000))
+            lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        return lines[-1][:200] if lines else ""
 
     def strike(self, name: str, number: signal.Signals) -> subprocess.Popen[bytes]:
         """Send a process a signal; the supervisor starts it again if it ends. Return what was struck."""
