@@ -21,7 +21,7 @@ from tests.conftest import server_url
 from tests.installation import ROOT
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", (*SERVICES, "federation"))
 def test_migrations_match_models(service):
     """Upgrading an empty database leaves nothing for the models to ask for, and can be taken back."""
     url = server_url(f"tq_schema_{uuid.uuid4().hex[:8]}")

@@ -20,7 +20,7 @@ from joserfc.errors import JoseError
 
 from services.federation.keys import Key, Ring
 from services.federation.protocol import MUST_ARRIVE, Side, Type, Word, may_speak
-from services.federation.schemas import DATA, Envelope, Fault, word_of
+from services.federation.schemas import DATA, FAULTS, Envelope, Fault, word_of
 
 LARGEST = 64 * 1024
 """Characters of a message; a record has 3,000."""
@@ -38,11 +38,17 @@ Kind = TypeVar("Kind")
 
 
 class NotTaken(Exception):
-    """A message that is refused: why, and its envelope where it is authentic and could be read."""
+    """A message that is refused: why, whether it is the peer's, and its envelope if that could be read."""
 
-    def __init__(self, fault: Fault, envelope: Envelope | None = None) -> None:
+    def __init__(self, fault: Fault, envelope: Envelope | None = None, authentic: bool = False) -> None:
         super().__init__(fault.value)
         self.fault, self.envelope = fault, envelope
+        self.authentic = authentic or envelope is not None
+
+    @property
+    def numbered(self) -> Envelope | None:
+        """Return the envelope where the message takes its number all the same, else None."""
+        return self.envelope if FAULTS[self.fault].counts else None
 
 
 class Opened(NamedTuple):
@@ -119,14 +125,14 @@ def opened(text: str, ring: Ring, peer: str, me: str, now: datetime) -> Opened:
         now: By our clock.
 
     Raises:
-        NotTaken: It is refused, with its envelope where its number counts.
+        NotTaken: It is refused.
 
     """
-    payload, key = verified(text, MESSAGE, ring)
+    body, key = verified(text, MESSAGE, ring)
     try:
-        envelope = read_json(payload, Envelope)
+        envelope = read_json(body, Envelope)
     except ValueError:
-        raise NotTaken(Fault.MALFORMED) from None
+        raise NotTaken(Fault.MALFORMED, authentic=True) from None
     subject = _SUBJECT.fullmatch(envelope.subject)
     if envelope.source != peer or envelope.dest != me or not key.good_at(envelope.time):
         raise NotTaken(Fault.NOT_AUTHENTIC)
@@ -135,13 +141,38 @@ def opened(text: str, ring: Ring, peer: str, me: str, now: datetime) -> Opened:
         or subject["owner"] not in (peer, me)
         or envelope.id != message_id(peer, envelope.subject, envelope.seq)
     ):
-        raise NotTaken(Fault.MALFORMED)
+        raise NotTaken(Fault.MALFORMED, envelope)
     if envelope.time > now + FUTURE:
-        raise NotTaken(Fault.CLOCK)
-    side = Side.SENDER if subject["owner"] == peer else Side.RECEIVER
-    kind, data = _read_data(envelope, side)
+        raise NotTaken(Fault.CLOCK, envelope)
+    found = _whole(envelope)
     if envelope.expires is not None and envelope.expires <= now:
         raise NotTaken(Fault.EXPIRED, envelope)
+    return found
+
+
+def payload_of(text: str) -> bytes:
+    """Return the payload of a JWS, unchecked: of one that has been checked, or is one's own."""
+    return _bytes(text.split(".")[1])
+
+
+def payload(text: str) -> Envelope:
+    """Return the envelope of a message that has been opened once, and was stored then."""
+    return read_json(payload_of(text), Envelope)
+
+
+def opened_before(text: str) -> Opened:
+    """Return a message that has been opened once, and was stored then: it was authentic and in time."""
+    return _whole(payload(text))
+
+
+def speaker(envelope: Envelope) -> Side:
+    """Return the part that the source of a message has in the transfer: its sender's number it is, or not."""
+    return Side.SENDER if envelope.subject.partition(":")[0] == envelope.source else Side.RECEIVER
+
+
+def _whole(envelope: Envelope) -> Opened:
+    side = speaker(envelope)
+    kind, data = _read_data(envelope, side)
     return Opened(envelope, kind, word_of(kind, data), side, data)
 
 

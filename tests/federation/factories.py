@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
-from services.federation import envelope, keys
-from services.federation.protocol import MUST_ARRIVE, Type
-from services.federation.schemas import DATASCHEMA
+from services.federation import envelope, keys, receiving
+from services.federation.handovers import Bridge, Deed, Told, perform
+from services.federation.protocol import MUST_ARRIVE, SENDS, Act, Type, Word
+from services.federation.schemas import DATA, DATASCHEMA, Receipt
 
 NOW = datetime(2026, 7, 1, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -79,3 +81,65 @@ def part(value: Any) -> str:
     """Return a part of a JWS."""
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return urlsafe_b64encode(body).rstrip(b"=").decode()
+
+
+class End:
+    """One end of a bridge, with a database of its own."""
+
+    def __init__(self, engine: sa.Engine, me: str, peer: str, folder: keys.Folder) -> None:
+        self.engine = engine
+        self.told: list[Told] = []
+        self.bridge = Bridge(peer, folder, lambda tx, told: self.told.extend(told), me)
+        self.now = NOW
+
+    def act(self, subject: str, what: Act, data: msgspec.Struct | None = None) -> bool:
+        """Do an act in a transaction of its own."""
+        if data is None and (step := next((s for (_, a), s in SENDS.items() if a is what), None)):
+            data = example(step.says) if step.says else None
+        with self.engine.begin() as tx:
+            (done,) = perform(tx, self.bridge, [Deed(subject, what, data)], self.now)
+        return done
+
+    def hear(self, *texts: str) -> list[Receipt]:
+        """Take messages as one request; return what the receipts say."""
+        return [self.read(one) for one in self.answers(*texts)]
+
+    def answers(self, *texts: str) -> list[str]:
+        """Take messages as one request; return the receipts as they are sent."""
+        items = receiving.read(self.bridge, texts, self.now)
+        with self.engine.begin() as tx:
+            return receiving.take(tx, self.bridge, items, self.now)
+
+    def read(self, receipt: str) -> Receipt:
+        """Return what a receipt of this end says."""
+        return msgspec.json.decode(envelope.payload_of(receipt), type=Receipt)
+
+    def said(self, subject: str = "%") -> list[str]:
+        """Return all messages of a transfer, in order."""
+        with self.engine.begin() as tx:
+            return list(
+                tx.scalars(
+                    sa.text("SELECT jws FROM sent WHERE subject LIKE :subject ORDER BY subject, seq"),
+                    {"subject": subject},
+                )
+            )
+
+    def state(self, subject: str) -> str:
+        """Return where a transfer stands here; empty where nothing is known of it."""
+        with self.engine.begin() as tx:
+            one = sa.text("SELECT state FROM handovers WHERE subject = :subject")
+            return tx.scalar(one, {"subject": subject}) or ""
+
+    def rows(self, columns: str, table: str = "received") -> list[tuple[Any, ...]]:
+        """Return columns of a table, in the order of their places."""
+        with self.engine.begin() as tx:
+            rows = tx.execute(sa.text(f"SELECT {columns} FROM {table} ORDER BY subject, seq"))
+            return [tuple(row) for row in rows]
+
+
+def example(word: Word) -> msgspec.Struct:
+    """Return data for a word."""
+    data = EXAMPLES[word.type]
+    if word is Word.QUERY_RECORD:
+        data = {"about": "record", "heard_seq": 1}
+    return msgspec.convert(data, DATA[word.type])

@@ -1,0 +1,200 @@
+"""What one transaction does to transfers: acts of ours, messages that were heard, and what is said.
+
+A message is signed here, once, in the transaction of what causes it; whatever is tried later sends these
+bytes. What has changed goes to `tell` of the bridge, in the same transaction (FED-11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from services.federation import envelope, protocol, store
+from services.federation.envelope import LIVES, Opened, message_id, sha256, sign
+from services.federation.keys import Folder, Key
+from services.federation.protocol import MUST_ARRIVE, Act, Heard, Receiver, Sender, Side, State, Word
+from services.federation.schemas import DATASCHEMA, Query, SentBack, Standing, Status
+from services.federation.store import Doubt, Handover, Said
+from shared.messages.words import BridgeReason
+
+NATIONAL = "national"
+"""Our own system, as messages name it."""
+
+
+class Told(NamedTuple):
+    """What has changed in a transfer, for the rest of the system: what was heard, and where it stands now."""
+
+    subject: str
+    side: Side
+    word: Word
+    state: State
+    data: msgspec.Struct
+
+
+def _nobody(tx: Connection, told: Sequence[Told]) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """One end of a bridge.
+
+    Attributes:
+        peer: The system that it leads to.
+        keys: Of both sides.
+        tell: Given what was heard, in its transaction.
+        me: The own system.
+
+    """
+
+    peer: str
+    keys: Folder
+    tell: Callable[[Connection, Sequence[Told]], None] = _nobody
+    me: str = NATIONAL
+
+    def side(self, subject: str) -> Side:
+        """Return our part in a transfer."""
+        return Side.SENDER if subject.partition(":")[0] == self.me else Side.RECEIVER
+
+
+class Deed(NamedTuple):
+    """An act that is to be done, with the data of the message that tells of it.
+
+    `data` is None for acts that say nothing.
+    """
+
+    subject: str
+    act: Act
+    data: msgspec.Struct | None
+
+
+@dataclass
+class Turn:
+    """The changes of one transaction, in memory until `write`."""
+
+    bridge: Bridge
+    key: Key
+    now: datetime
+    handovers: dict[str, Handover]
+    said: list[Said] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+
+    def act(self, deed: Deed) -> bool:
+        """Do an act; return whether it may be done now."""
+        handover = self.handovers.get(deed.subject)
+        if handover is None:
+            return False
+        step = protocol.act(state_of(handover), deed.act, _heard(handover))
+        if step is None:
+            return False
+        self._go(handover, step.to)
+        if step.says is not None:
+            if deed.data is None:
+                raise ValueError(f"{deed.act} says {step.says}")
+            self._say(handover, step.says, deed.data)
+        return True
+
+    def hear(self, found: Opened) -> str:
+        """Apply a message whose turn has come; return what has become of it."""
+        handover = self.handovers[found.envelope.subject]
+        step = protocol.hear(state_of(handover), found.word, _heard(handover))
+        if step is None:
+            self.doubt(found.envelope.subject, found.envelope.seq, f"{found.word} at {handover.state}")
+            return "quarantined"
+        if not isinstance(step, Heard):
+            return "late"
+        if found.word in protocol.REMEMBERED and found.word not in handover.heard:
+            handover.heard.append(found.word)
+        self._go(handover, step.to)
+        if step.says is not None:
+            self._say(handover, step.says, self._answer(handover, step.says))
+        self.told.append(
+            Told(handover.subject, self.bridge.side(handover.subject), found.word, step.to, found.data)
+        )
+        return "applied"
+
+    def doubt(self, subject: str, seq: int, why: str) -> None:
+        """Put a message into quarantine."""
+        self.doubts.append(Doubt(subject, seq, why, self.now))
+
+    def write(self, tx: Connection) -> None:
+        """Write everything, and tell."""
+        store.keep(tx, list(self.handovers.values()))
+        store.say(tx, self.said)
+        store.doubt(tx, self.doubts)
+        if self.told:
+            self.bridge.tell(tx, self.told)
+
+    def _go(self, handover: Handover, to: State) -> None:
+        if to.value != handover.state:
+            handover.state, handover.since = to.value, self.now
+
+    def _answer(self, handover: Handover, word: Word) -> msgspec.Struct:
+        """Return what is said to a message without anybody being asked."""
+        if word is Word.SENT_BACK:
+            return SentBack(reason=BridgeReason.TOO_LATE)
+        state = Standing.NEVER_SEEN if word is Word.NEVER_SEEN else Standing(handover.state)
+        return Status(state=state, since=handover.since, heard_seq=handover.their_seq)
+
+    def _say(self, handover: Handover, word: Word, data: msgspec.Struct) -> None:
+        kind, seq = word.type, handover.our_seq + 1
+        expires = None if kind in MUST_ARRIVE else self.now + LIVES
+        made = {
+            "specversion": "1.0",
+            "id": message_id(self.bridge.me, handover.subject, seq),
+            "source": self.bridge.me,
+            "dest": self.bridge.peer,
+            "type": kind.value,
+            "time": self.now,
+            "subject": handover.subject,
+            "seq": seq,
+            "prev": handover.our_head,
+            **({"expires": expires} if expires else {}),
+            "dataschema": DATASCHEMA,
+            "data": data,
+        }
+        jws = sign(self.key, envelope.MESSAGE, msgspec.json.encode(made))
+        handover.our_seq, handover.our_head = seq, sha256(jws)
+        self.said.append(Said(handover.subject, seq, kind.value, handover.our_head, jws, self.now, expires))
+
+
+def perform(tx: Connection, bridge: Bridge, deeds: Iterable[Deed], now: datetime) -> list[bool]:
+    """Do acts in the caller's transaction, each with its message; return which of them could be done.
+
+    What comes too late for an act is no error: the other side, or another act, was first (DL-19).
+
+    Raises:
+        NoKey: There is no key to sign with; nothing is done.
+
+    """
+    deeds = list(deeds)
+    begun = {one.subject: bridge.side(one.subject).value for one in deeds if one.act is Act.OFFER}
+    others = {one.subject: bridge.side(one.subject).value for one in deeds if one.subject not in begun}
+    if begun:
+        store.begin(tx, begun, now)
+    handovers = store.lock(tx, [*begun, *others])
+    turn = Turn(bridge, bridge.keys.ring().signing(now), now, handovers)
+    done = [turn.act(one) for one in deeds]
+    turn.write(tx)
+    return done
+
+
+def question(handover: Handover, about_record: bool) -> Deed:
+    """Return the act that asks the peer where a transfer stands, or for the record's fate (FED-13)."""
+    data = Query(about="record" if about_record else "transfer", heard_seq=handover.their_seq)
+    return Deed(handover.subject, Act.ASK_RECORD if about_record else Act.ASK, data)
+
+
+def state_of(handover: Handover) -> State:
+    """Return the state of a transfer on our side."""
+    return (Sender if handover.side == Side.SENDER else Receiver)(handover.state)
+
+
+def _heard(handover: Handover) -> frozenset[Word]:
+    return frozenset(map(Word, handover.heard))

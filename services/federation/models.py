@@ -1,0 +1,105 @@
+"""The tables of one bridge: where each transfer stands, what was said, what was heard.
+
+What was said and heard is kept for ever: it is the evidence of a transfer, and what makes a repetition known.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from shared import db, inbox, lives, outbox
+
+metadata = db.metadata()
+_time = sa.DateTime(timezone=True)
+
+handovers = sa.Table(
+    "handovers",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True, comment="the system that the member leaves, its number"),
+    sa.Column("side", sa.Text, nullable=False, comment="which part is ours"),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("heard", postgresql.ARRAY(sa.Text), nullable=False, comment="what has to be known later"),
+    sa.Column("our_seq", sa.Integer, nullable=False, comment="the last number that we have given"),
+    sa.Column("our_head", sa.Text, nullable=False, comment="the hash of the message with that number"),
+    sa.Column("their_seq", sa.Integer, nullable=False, comment="everything up to it has come"),
+    sa.Column("their_head", sa.Text, nullable=False),
+    sa.Column("since", _time, nullable=False, comment="when it came to this state"),
+)
+
+sent = sa.Table(
+    "sent",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("jws", sa.Text, nullable=False, comment="signed once; every try sends these bytes"),
+    sa.Column("said_at", _time, nullable=False),
+    sa.Column("expires_at", _time, comment="null: it must arrive"),
+    sa.Column("state", sa.Text, nullable=False, comment="waiting, receipted, or parked for a person"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", _time, nullable=False),
+    sa.Column("lease", sa.Uuid, comment="who is sending it now"),
+    sa.Column("leased_until", _time),
+    sa.Column("receipt", sa.Text, comment="the peer's receipt that ended the sending"),
+    sa.Column("receipt_code", sa.Text, comment="why the peer refuses it, or why it is parked"),
+    sa.Column("settled_at", _time),
+    sa.Index("ix_sent_waiting", "said_at", "subject", "seq", postgresql_where=sa.text("state = 'waiting'")),
+    sa.Index("ix_sent_parked", "settled_at", postgresql_where=sa.text("state = 'parked'")),
+)
+
+received = sa.Table(
+    "received",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("jws", sa.Text, nullable=False),
+    sa.Column("said_at", _time, nullable=False, comment="by the peer's clock"),
+    sa.Column("received_at", _time, nullable=False),
+    sa.Column(
+        "state", sa.Text, nullable=False, comment="applied, late, held, refused, quarantined, discarded"
+    ),
+    sa.Column("code", sa.Text, nullable=False, comment="why it was refused or quarantined; empty if not"),
+)
+
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("jws", sa.Text, nullable=False, comment="the first one, which every repetition gets"),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("found_at", _time, nullable=False),
+    sa.Column("decision", sa.Text, comment="applied, refused, discarded; null while nobody has decided"),
+    sa.Column("reason", sa.Text),
+    sa.Column("decided_by", sa.BigInteger),
+    sa.Column("decided_at", _time),
+    sa.Index("ix_quarantine_open", "found_at", postgresql_where=sa.text("decision IS NULL")),
+)
+
+line = sa.Table(
+    "line",
+    metadata,
+    sa.Column("one", sa.Boolean, primary_key=True, server_default=sa.true()),
+    sa.Column("down_since", _time, comment="when the peer was first found away; null while it answers"),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0", comment="since then"),
+    sa.Column("probe_at", _time, comment="not before then the next try is made"),
+    sa.Column("paused_at", _time, comment="since when an operator lets nothing go out"),
+    sa.Column("skew_ms", sa.Integer, comment="how far the peer's clock is ahead, by its last receipt"),
+    sa.CheckConstraint("one", name="one"),
+    comment="one row: whether the peer answers",
+)
+
+lives.table(metadata)
+outbox.table(metadata)
+inbox.tables(metadata)
