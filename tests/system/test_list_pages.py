@@ -4,6 +4,7 @@ import random
 import re
 import time
 import uuid
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -61,6 +62,27 @@ def test_up_and_down(browser, town):
         ).status_code
         == 404
     )
+
+
+@pytest.mark.rule("GRAD-08")
+def test_marks_are_narrowed_and_sorted(browser, town):
+    """GRAD-08: the list of graduation times is narrowed by a part of the name and sorted; so is its file."""
+    enter(browser, town, COLLEGE)
+
+    def listed(query=""):
+        page = browser.get(f"/graduation{query}").text
+        found = re.findall(r'<a href="/members\?branch=(\d+)" title="([^"]+)"', page)
+        assert found or "没有符合条件的团支部" in page
+        return page, [name for _id, name in found]
+
+    page, names = listed()
+    assert len(names) > 3 and sorted(names, reverse=True) != names
+    assert listed("?sort=-name")[1] == sorted(names, reverse=True)
+    page, (only,) = listed(f"?name={names[2][-9:]}&sort=name")
+    assert only == names[2]
+    (export,) = re.findall(r'href="(/download/branch-marks[^"]*)"', page)
+    assert export.endswith(urlencode({"name": names[2][-9:]}))
+    assert listed("?name=没有这样的")[1] == []
 
 
 @pytest.mark.rule("MEM-30")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from services.gateway.kit import (
     blueprint,
     call,
     calls,
+    fields,
     first,
     names,
     parties,
@@ -29,7 +30,7 @@ from shared import clock
 from shared.errors import Refused
 from shared.messages import members, orgs, transfers
 from shared.messages.limits import SmallNumber, TransferId
-from shared.messages.words import TrailEvent
+from shared.messages.words import Reason, TrailEvent
 
 
 @blueprint.route("/registrations", methods=["GET", "POST"])
@@ -49,10 +50,28 @@ def registrations() -> Any:
         if read.done(refusal):
             say(word(REGISTRATION_SAID["accept" if accept else "reject"]))
             return redirect("/registrations")
+    name = fields.person(request.args.get("name"))
+    listing = Listing("/registrations", {"name": name, "sort": request.args.get("sort", "")})
     return render(
         "desk/registrations.html",
         read.status(refusal),
-        items=call(members.list_registrations, members.ListRegistrations()),
+        items=listing.in_order(
+            call(members.list_registrations, members.ListRegistrations(name=name)),
+            name=lambda one: one.name,
+            joined_on=lambda one: one.joined_on or date.max,
+            asked_at=lambda one: one.asked_at,
+        ),
+        name=name,
+        listing=listing,
+        columns=[
+            listing.column(_("姓名"), "name"),
+            listing.column(_("身份证号码")),
+            listing.column(_("入团时间"), "joined_on"),
+            listing.column(_("职务")),
+            listing.column(_("申请时间"), "asked_at"),
+            listing.column("", unseen=_("操作")),
+        ],
+        export=Listing("/download/registrations", {"name": name}).address(),
         refusal=refusal,
         errors=read.errors,
     )
@@ -193,13 +212,39 @@ def escalations() -> Any:
         first(call(transfers.answer_escalations, [read.value]))
         say(_("已答复,团员会看到您的意见。"))
         return redirect("/escalations")
+    args = request.args
+    reason = Reason.known(args.get("reason", "")) or ""
+    asked = {flag: "1" if args.get(flag) == "1" else "" for flag in ("all", "oldest")}
+    listing = Listing("/escalations", {**asked, "reason": reason})
     items = call(
-        transfers.list_escalations, transfers.ListEscalations(open_only=request.args.get("all") != "1")
+        transfers.list_escalations,
+        transfers.ListEscalations(
+            open_only=not asked["all"], reason=reason, oldest_first=bool(asked["oldest"])
+        ),
     )
     found, people, _more = names(
         [one for item in items for one in (item.source_branch_id, item.target_org_id)],
         [item.member_id for item in items],
     )
     return render(
-        "desk/escalations.html", read.status(), items=items, orgs=found, people=people, errors=read.errors
+        "desk/escalations.html",
+        read.status(),
+        items=items,
+        orgs=found,
+        people=people,
+        errors=read.errors,
+        listing=listing,
+        reasons=list(Reason),
+        chips=[
+            (listing.address(all=None), _("待答复"), None, "", not asked["all"]),
+            (listing.address(all="1"), _("全部"), None, "", bool(asked["all"])),
+        ],
+        export=Listing(
+            "/download/escalations",
+            {
+                "open_only": "0" if asked["all"] else "1",
+                "reason": reason,
+                "oldest_first": asked["oldest"],
+            },
+        ).address(),
     )

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -144,19 +145,35 @@ def _posts_page(org: int, read: forms.Read[Any], refusal: Refusal | None, code: 
         raise Refused("unknown_org")
     rights = {one.person_id for one in administrators}
     _orgs, people, _more = names((), [*(one.person_id for one in cadres), *rights])
+    offered = list(POSTS.get(own[0].kind, ()))
+    listing = Listing(
+        "/posts",
+        {"org": "" if org == session.get("org") else str(org), "sort": request.args.get("sort", "")},
+    )
     return render(
         "organisations/posts.html",
         read.status(refusal),
         errors=read.errors,
         org=own[0],
-        cadres=cadres,
+        cadres=listing.in_order(
+            cadres,
+            name=lambda one: people[one.person_id].name if one.person_id in people else "",
+            post=lambda one: offered.index(one.post) if one.post in offered else len(offered),
+            right=lambda one: one.person_id in rights,
+        ),
+        columns=[
+            listing.column(_("姓名"), "name"),
+            listing.column(_("职务"), "post"),
+            listing.column(_("管理员"), "right"),
+            listing.column("", unseen=_("操作")),
+        ],
         rights=rights,
         people=people,
         refusal=refusal,
         form=request.form,
         code=code,
         code_words=kit.word(PASS_ON),
-        offered=POSTS.get(own[0].kind, ()),
+        offered=offered,
     )
 
 
@@ -263,11 +280,20 @@ def graduation() -> Any:
         if not request.form.get("confirm"):
             return _confirm_graduation(read.value)
         done = _mark_graduation(read.value)
+    name, after = fields.person(request.args.get("name")), fields.number(request.args.get("after"))
     page = kit.call(
         members.list_branch_marks,
-        members.ListBranchMarks(
-            unmarked_only=unmarked, after=fields.number(request.args.get("after")), limit=MARKED_AT_ONCE
-        ),
+        members.ListBranchMarks(unmarked_only=unmarked, name=name, after=after, limit=MARKED_AT_ONCE),
+    )
+    # What stands on one page is sorted there; what goes on stands as the organisations do.
+    whole = not after and len(page) < MARKED_AT_ONCE
+    listing = Listing(
+        "/graduation",
+        {
+            "unmarked": "1" if unmarked else "",
+            "name": name,
+            "sort": request.args.get("sort", "") if whole else "",
+        },
     )
     picked = request.args.get("pick", "")
     return kit.render(
@@ -275,14 +301,29 @@ def graduation() -> Any:
         read.status(),
         errors=read.errors,
         form=read.typed,
-        branches=page,
+        branches=listing.in_order(
+            page,
+            name=lambda one: one.name,
+            graduates_on=lambda one: one.graduates_on or date.max,
+            state=lambda one: (one.graduate, one.teachers, bool(one.graduates_on or one.reason)),
+        ),
+        columns=[
+            listing.column("", unseen=_("选择")),
+            listing.column(_("团支部"), "name" if whole else ""),
+            listing.column(_("毕业时间"), "graduates_on" if whole else ""),
+            listing.column(_("状态"), "state" if whole else ""),
+        ],
+        listing=listing,
+        name=name,
+        export=Listing(
+            "/download/branch-marks", {"unmarked_only": "1" if unmarked else "0", "name": name}
+        ).address(),
+        next_page="" if len(page) < MARKED_AT_ONCE else listing.address(after=page[-1].branch_id),
         done=done,
         unmarked=unmarked,
         picked={one.branch_id for one in page if _picked(one, picked)}
         | {one.branch_id for one in page if str(one.branch_id) in read.typed.getlist("branch")},
-        picks=_picks(page, picked, unmarked),
-        at_once=MARKED_AT_ONCE,
-        after=fields.number(request.args.get("after")),
+        picks=_picks(page, picked, listing),
         names={one.branch_id: one.name for one in page},
     )
 
@@ -300,11 +341,12 @@ def _picked(branch: Any, pick: str) -> bool:
     return pick == "all" or pick in _CLASS_OF.findall(branch.name)
 
 
-def _picks(page: Sequence[Any], picked: str, unmarked: bool) -> list[tuple[str, str, int | None, str, bool]]:
+def _picks(
+    page: Sequence[Any], picked: str, listing: Listing
+) -> list[tuple[str, str, int | None, str, bool]]:
     """Return the links that tick branches of the page, as chips: all, each year, none, with how many."""
     may = [one for one in page if one.may_mark and not one.teachers]
     years = Counter(year for one in may for year in _CLASS_OF.findall(one.name)[:1])
-    listing = Listing("/graduation", {"unmarked": "1" if unmarked else ""})
     after = request.args.get("after", "")
 
     def chip(pick: str, words: str, count: int | None) -> tuple[str, str, int | None, str, bool]:

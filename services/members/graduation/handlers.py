@@ -302,7 +302,7 @@ def list_branch_marks(
             ),
         )
         for row in graduation_store.branch_marks(
-            tx, org.path, request.unmarked_only, request.after, max(1, min(request.limit, 500))
+            tx, org.path, request.unmarked_only, request.name, request.after, max(1, min(request.limit, 500))
         )
     ]
 

@@ -199,6 +199,7 @@ _BRANCH_MARKS = sa.text("""
         AND o.purpose IN ('ordinary', 'graduate', 'mixed', 'teachers')
         AND o.industry = ANY(CAST(:industries AS text[]))
         AND o.org_id > :after AND (NOT :unmarked OR b.branch_id IS NULL)
+        AND (:name = '' OR strpos(o.name, :name) > 0)
     ORDER BY o.org_id
     LIMIT :limit""")
 
@@ -254,12 +255,18 @@ def mark_members(tx: Connection, rows: Sequence[MemberMark], now: datetime) -> s
     return set(db.run(tx, _MARK_MEMBERS, rows, now=now).scalars()) if rows else set()
 
 
-def branch_marks(tx: Connection, path: str, unmarked: bool, after: int, limit: int) -> list[ListedMark]:
-    """Return branches of a subtree with their marks, or only those without (GRAD-08, GRAD-32)."""
+def branch_marks(
+    tx: Connection, path: str, unmarked: bool, name: str, after: int, limit: int
+) -> list[ListedMark]:
+    """Return branches of a subtree with their marks, or only those without (GRAD-08, GRAD-32).
+
+    `name`: a part of the branch's name, or nothing.
+    """
     wanted = {
         "path": path,
         "path_end": path[:-1] + "/",
         "unmarked": unmarked,
+        "name": name,
         "after": after,
         "limit": limit,
         "industries": [name for name, one in reference.INDUSTRIES.items() if one.markable],

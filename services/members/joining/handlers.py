@@ -455,7 +455,8 @@ def list_registrations(
     assert actor is not None
     if request.own:
         return [_info(row) for row in joining_store.own(tx, actor.person_id)]
-    return [_info(row) for row in joining_store.waiting(tx, directory.require_administrator(tx, actor))]
+    org_id = directory.require_administrator(tx, actor)
+    return [_info(row) for row in joining_store.waiting(tx, org_id, request.name)]
 
 
 def _info(row: joining_store.Registration) -> RegistrationInfo:

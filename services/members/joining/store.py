@@ -154,9 +154,10 @@ _EXPIRE = sa.text("""
         FOR NO KEY UPDATE))
     RETURNING registration_id, org_id, person_id""")
 
-_WAITING = sa.text(
-    f"{_LISTED} WHERE r.org_id = :org AND r.state = 'pending' ORDER BY registration_id LIMIT 500"
-)
+_WAITING = sa.text(f"""{_LISTED}
+    WHERE r.org_id = :org AND r.state = 'pending' AND (:name = '' OR strpos(p.name, :name) > 0)
+    ORDER BY registration_id
+    LIMIT 500""")
 
 _OWN = sa.text(f"{_LISTED} WHERE r.person_id = :person ORDER BY registration_id DESC LIMIT 50")
 
@@ -219,9 +220,12 @@ def expire(tx: Connection, now: datetime) -> int:
     return len(rows)
 
 
-def waiting(tx: Connection, org_id: int) -> list[Registration]:
-    """Return the pending registrations of an organisation, oldest first (REG-07)."""
-    return db.rows(Registration, tx.execute(_WAITING, {"org": org_id}))
+def waiting(tx: Connection, org_id: int, name: str) -> list[Registration]:
+    """Return the pending registrations of an organisation, oldest first (REG-07).
+
+    `name`: a part of the name of who asks, or nothing.
+    """
+    return db.rows(Registration, tx.execute(_WAITING, {"org": org_id, "name": name}))
 
 
 def own(tx: Connection, person_id: int) -> list[Registration]:

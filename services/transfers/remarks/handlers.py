@@ -222,4 +222,4 @@ def list_escalations(
 ) -> list[contract.Escalation]:
     """Return what members have escalated to the acting organisation (BEY-06)."""
     org_id = directory.require_administrator(tx, actor, observers=True)
-    return remarks_store.escalations(tx, org_id, request.open_only)
+    return remarks_store.escalations(tx, org_id, request.open_only, request.reason, request.oldest_first)

@@ -230,11 +230,18 @@ def look(tx: Connection, items: Sequence[Look], now: datetime) -> list[Remarked]
 _ESCALATIONS = sa.text("""
     SELECT e.*, t.member_id, t.source_branch_id, t.target_org_id, t.reason, t.end_code, t.end_note
     FROM escalations e JOIN transfers t USING (transfer_id)
-    WHERE e.org_id = :org AND (NOT :open_only OR e.answer = '')
-    ORDER BY e.asked_at DESC LIMIT 200""")
+    WHERE e.org_id = :org AND (NOT :open_only OR e.answer = '') AND (:reason = '' OR t.reason = :reason)
+    ORDER BY CASE WHEN :oldest_first THEN e.asked_at END, e.asked_at DESC
+    LIMIT 200""")
 
 
-def escalations(tx: Connection, org_id: int, open_only: bool) -> list[Escalation]:
-    """Return what was escalated to an organisation, newest first."""
-    rows = tx.execute(_ESCALATIONS, {"org": org_id, "open_only": open_only}).mappings()
+def escalations(
+    tx: Connection, org_id: int, open_only: bool, reason: str, oldest_first: bool
+) -> list[Escalation]:
+    """Return what was escalated to an organisation, newest first, or the other way round.
+
+    `reason`: of the transfers, or nothing.
+    """
+    wanted = {"org": org_id, "open_only": open_only, "reason": reason, "oldest_first": oldest_first}
+    rows = tx.execute(_ESCALATIONS, wanted).mappings()
     return [Escalation(**{name: row[name] for name in Escalation.__struct_fields__}) for row in rows]

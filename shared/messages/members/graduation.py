@@ -14,6 +14,7 @@ from shared.messages.limits import (
     BranchReason,
     Dated,
     Day,
+    Line,
     MemberMark,
     OrgId,
     PageSize,
@@ -72,10 +73,11 @@ class MemberMarked(msgspec.Struct, frozen=True, kw_only=True):
 class ListBranchMarks(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the branches below the acting organisation with their times of graduation (GRAD-08, GRAD-32).
 
-    `unmarked_only`: only those without one.
+    `unmarked_only`: only those without one; `name`: a part of the branch's name.
     """
 
     unmarked_only: bool = False
+    name: Line = ""
     after: After = 0
     limit: PageSize = 100
 

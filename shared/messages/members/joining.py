@@ -19,6 +19,7 @@ from shared.messages.limits import (
     Id,
     IdNumber,
     Instant,
+    Line,
     Note,
     Opaque,
     OrgId,
@@ -123,10 +124,11 @@ class RegistrationDecided(msgspec.Struct, frozen=True, kw_only=True):
 class ListRegistrations(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the pending registrations of the acting organisation (REG-07).
 
-    With `own`: for the caller's own, whatever their state.
+    With `own`: for the caller's own, whatever their state. `name`: a part of the name of who asks.
     """
 
     own: bool = False
+    name: Line = ""
 
 
 class RegistrationInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,9 +81,14 @@ class AnswerEscalation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListEscalations(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for what members have escalated to the acting organisation, newest first."""
+    """Ask for what members have escalated to the acting organisation, newest first.
+
+    Or with `oldest_first` the other way round. `reason`: only transfers of it.
+    """
 
     open_only: bool = True
+    reason: Annotated[str, maybe(words.Reason)] = ""
+    oldest_first: bool = False
 
 
 class Escalation(msgspec.Struct, frozen=True, kw_only=True):

@@ -322,6 +322,10 @@ def test_unmarked_branches(tx):
         ]
 
     assert listed() == [CLASS, DEEP] and listed(after=CLASS) == [DEEP] and listed(limit=1) == [CLASS]
+    named = {
+        one.branch_id: one.name for one in graduation.list_branch_marks(tx, ListBranchMarks(), admin(SCHOOL))
+    }
+    assert listed(name=named[DEEP][-1:]) == [DEEP] and listed(name="没有这个名称") == []
     mark(tx, CLASS, None, "teachers")
     assert listed() == [DEEP]
 

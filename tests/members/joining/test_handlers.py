@@ -553,6 +553,8 @@ def test_self_registration(tx):
     assert [
         one.registration_id for one in joining.list_registrations(tx, ListRegistrations(), admin(CLASS))
     ] == [asked.registration_id]
+    for name, found in ((asked.name[1:], 1), (f"{asked.name}x", 0)):
+        assert len(joining.list_registrations(tx, ListRegistrations(name=name), admin(CLASS))) == found
     assert "****" in asked.id_masked
 
     assert decide(tx, asked).state == "accepted"
