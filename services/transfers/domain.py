@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from services.transfers.saga import (
     FROM_OUTSIDE,
+    NODES,
     PATHS,
     Destination,
     Initiator,
@@ -591,8 +592,9 @@ def why_not(
     decides: bool = False,
     note: str = "",
     back: bool = False,
+    crosses: bool = False,
 ) -> Refusal:
-    """Return why a person's trigger has not moved a transfer (TRF-21, TRF-28).
+    """Return why a person's trigger has not moved a transfer (TRF-21, TRF-28, FED-09).
 
     By the state first; where that allows the trigger, by what the statement asks of the open node.
 
@@ -603,9 +605,13 @@ def why_not(
         decides: The acting organisation decides the node, or its superior does.
         note: What the decision says.
         back: The branch of an assignment is the one that the member leaves.
+        crosses: It leads to another system or comes from one.
 
     """
     code = refusal_of(state, trigger)
+    # Not before its check and not after its end: these have words of their own.
+    if crosses and trigger is Trigger.WITHDRAW and state in NODES and withdraw in (None, "no"):
+        return Refusal("peer_withdrawal")
     if code is not None:
         return Refusal(code)
     if trigger is Trigger.WITHDRAW:

@@ -18,7 +18,7 @@ from services.transfers.domain import OrgFacts
 from services.transfers.figures import store as figures_store
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Policy
-from services.transfers.saga import FINAL, Destination, Initiator, State, Trigger
+from services.transfers.saga import DECIDED_AT, FINAL, Destination, Initiator, State, Trigger
 from services.transfers.transitions import Item
 from shared import background, clock, commands, directory, metrics, reference
 from shared.bus.service import Asked, Machinery
@@ -425,6 +425,7 @@ def _why_not(trigger: Trigger, item: Item, found: store.Why) -> Outcome:
         decides=item.org_id in (found.node_org_id, found.node_superior_id),
         note=item.note or "",
         back=item.branch_id == found.source_branch_id,
+        crosses=bool(found.peer),
     )
     return replace(outcome, refusal=refusal)
 
@@ -712,12 +713,8 @@ def _is_party(tx: Connection, row: store.Transfer, actor: Actor) -> bool:
 
 def _node_org(row: store.Transfer, state: str) -> int:
     """Return the organisation that decides a node; the same choice as the statement that opens it."""
-    if state == State.OUT:
-        return row.source_branch_id
-    if state == State.PROVINCE:
-        assert row.provincial_id is not None
-        return row.provincial_id
-    return row.target_org_id
+    org_id: int = getattr(row, DECIDED_AT[State(state)])
+    return org_id
 
 
 def my_transfers(

@@ -61,6 +61,14 @@ transfers = sa.Table(
         " (GRAD-15, TYPE-14, TYPE-21)",
     ),
     sa.Column("batch_id", sa.Uuid, comment="the batch move that it belongs to (BATCH-05)"),
+    sa.Column(
+        "peer",
+        sa.Text,
+        nullable=False,
+        server_default="",
+        comment="the other system that it leads to or comes from: BJ, GD, FJ; empty: none (FED-01)",
+    ),
+    sa.Column("receipted_at", _time, comment="since when the peer has it in writing (FED-09)"),
     sa.Column("policy", sa.Text, nullable=False, comment="name@version (BEY-07)"),
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
@@ -255,6 +263,9 @@ node_rules = sa.Table(
     sa.Column("on_expiry", sa.Text, nullable=False),
     sa.Column(
         "withdraw", sa.Text, nullable=False, comment="no, first, yes; with _own only the member's own start"
+    ),
+    sa.Column(
+        "fed_withdraw", sa.Text, nullable=False, server_default="no", comment="across a border (FED-09)"
     ),
 )
 

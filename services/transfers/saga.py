@@ -25,6 +25,7 @@ class Destination(StrEnum):
     BRANCH = "branch"
     COMMITTEE = "committee"
     SPECIAL = "special"
+    PEER = "peer"
 
 
 class Trigger(StrEnum):
@@ -39,6 +40,14 @@ class Trigger(StrEnum):
     CLOCK_RETURN = "clock_return"
     CLOCK_APPROVE = "clock_approve"
     MOVED = "moved"
+    ACCEPTED = "accepted"
+    REFUSED_THERE = "refused_there"
+    INTEGRATED = "integrated"
+    SENT_BACK = "sent_back"
+    CALLED_OFF = "called_off"
+    RECORD_TAKEN = "record_taken"
+    RECORD_REFUSED = "record_refused"
+    GIVEN_UP = "given_up"
 
 
 class Step(NamedTuple):
@@ -51,7 +60,7 @@ class Step(NamedTuple):
 FROM_OUTSIDE = (Initiator.SOURCE, Initiator.TARGET, Initiator.MEMBER)
 """Who may start a transfer by asking for one (TRF-01).
 
-A batch is asked for by a command of its own, with checks of its own.
+A batch is asked for by a command of its own, with checks of its own; a peer's start comes as an event.
 """
 
 S, T, I, D = State, Trigger, Initiator, Destination
@@ -72,6 +81,10 @@ PATHS: dict[tuple[Initiator, Destination], tuple[State, ...]] = {
     (I.BATCH,  D.BRANCH):    (),                             # BATCH-02
     (I.RULING, D.BRANCH):    (),                             # BEY-06
     (I.RULING, D.COMMITTEE): (S.ASSIGN,),                    # BEY-06
+    (I.SOURCE, D.PEER):      (S.REMOTE, S.HANDOVER),         # FED-01
+    (I.MEMBER, D.PEER):      (S.OUT, S.REMOTE, S.HANDOVER),  # FED-01
+    (I.PEER,   D.BRANCH):    (S.IN, S.ARRIVAL),              # FED-08
+    (I.PEER,   D.COMMITTEE): (S.IN, S.ASSIGN, S.ARRIVAL),    # FED-08
 }
 
 TRANSITIONS: dict[tuple[State, Trigger], Step] = {
@@ -99,22 +112,62 @@ TRANSITIONS: dict[tuple[State, Trigger], Step] = {
     (S.ASSIGN,   T.WITHDRAW):      Step(S.WITHDRAWN, "TRF-28"),  # where withdraw_until is `completed`
 
     (S.MOVING,   T.MOVED):         Step(S.COMPLETED, "TRF-35"),
+
+    # what the other system says, and members of the record that came from there
+    (S.REMOTE,   T.ACCEPTED):      Step(NEXT,        "FED-10"),
+    (S.REMOTE,   T.REFUSED_THERE): Step(S.REJECTED,  "FED-10"),
+    (S.REMOTE,   T.WITHDRAW):      Step(S.WITHDRAWN, "FED-09"),  # where `fed_withdraw` lets the starter
+    (S.REMOTE,   T.CLOCK_RETURN):  Step(S.RETURNED,  "DL-08"),
+
+    (S.HANDOVER, T.INTEGRATED):    Step(NEXT,        "FED-10"),
+    (S.HANDOVER, T.SENT_BACK):     Step(S.REJECTED,  "FED-10"),
+    (S.HANDOVER, T.REFUSED_THERE): Step(S.REJECTED,  "FED-10"),
+
+    (S.IN,       T.CALLED_OFF):    Step(S.WITHDRAWN, "FED-08"),
+    (S.ASSIGN,   T.CALLED_OFF):    Step(S.WITHDRAWN, "FED-08"),
+    (S.ARRIVAL,  T.CALLED_OFF):    Step(S.WITHDRAWN, "FED-08"),
+
+    (S.ARRIVAL,  T.RECORD_TAKEN):  Step(NEXT,        "FED-10"),
+    (S.ARRIVAL,  T.RECORD_REFUSED): Step(S.REJECTED, "FED-14"),
+    (S.ARRIVAL,  T.GIVEN_UP):      Step(S.REJECTED,  "FED-11"),
 }
 
 ON_ENTER: dict[State, str] = {
     # the event that tells of it; a refused transfer held nobody, so nobody needs to know
     S.OUT: "NodeOpened", S.IN: "NodeOpened", S.PROVINCE: "NodeOpened", S.ASSIGN: "NodeOpened",
+    S.REMOTE: "NodeOpened", S.HANDOVER: "NodeOpened", S.ARRIVAL: "NodeOpened",
     S.MOVING:    "BranchAssigned",
     S.COMPLETED: "TransferCompleted",
     S.REJECTED:  "TransferRejected",
     S.RETURNED:  "TransferReturned",
     S.WITHDRAWN: "TransferWithdrawn",
 }
+
+DECIDED_AT: dict[State, str] = {
+    # the column of a transfer that names the organisation of a node
+    S.OUT:      "source_branch_id",
+    S.IN:       "target_org_id",
+    S.PROVINCE: "provincial_id",
+    S.ASSIGN:   "target_org_id",
+    S.REMOTE:   "target_org_id",
+    S.HANDOVER: "target_org_id",
+    S.ARRIVAL:  "source_branch_id",
+}
 # fmt: on
 
-NODES = (S.OUT, S.IN, S.PROVINCE, S.ASSIGN)
+NODES = tuple(DECIDED_AT)
+ABROAD = (S.REMOTE, S.HANDOVER, S.ARRIVAL)
+"""Nodes of another system (FED-08): its organisation has no administrators here, so nobody here decides."""
+HERE = tuple(node for node in NODES if node not in ABROAD)
+"""Nodes that people here decide."""
 FINAL = (S.COMPLETED, S.REFUSED, S.REJECTED, S.RETURNED, S.WITHDRAWN)
-FROM_BUS = (T.RESERVED, T.UNAVAILABLE, T.CLOCK_RETURN, T.CLOCK_APPROVE, T.MOVED)
+FROM_BRIDGE = (T.ACCEPTED, T.REFUSED_THERE, T.INTEGRATED, T.SENT_BACK, T.CALLED_OFF, T.GIVEN_UP)
+"""What another system says, or the operator of the bridge to it: its right is its signature (FED-10)."""
+FROM_BUS = (
+    *(T.RESERVED, T.UNAVAILABLE, T.CLOCK_RETURN, T.CLOCK_APPROVE, T.MOVED),
+    *(T.RECORD_TAKEN, T.RECORD_REFUSED),
+    *FROM_BRIDGE,
+)
 """Messages may come late or twice: in any state without an arrow they are ignored.
 
 A person's trigger is refused.
@@ -130,7 +183,7 @@ RELEASE_AGAIN = (
 
 
 def refusal_of(state: State, trigger: Trigger) -> str | None:
-    """Return why a person's trigger is refused in this state, or None (TRF-21, TRF-25, TRF-28)."""
+    """Return why a person's trigger is refused in this state, or None (TRF-21, TRF-25, TRF-28, FED-08)."""
     if (state, trigger) in TRANSITIONS:
         return None
     if state in FINAL:
@@ -139,6 +192,8 @@ def refusal_of(state: State, trigger: Trigger) -> str | None:
         return "still_checking"
     if trigger is Trigger.WITHDRAW:
         return "too_late_to_withdraw"
+    if state in ABROAD:
+        return "decided_elsewhere"
     return "node_closed"
 
 
@@ -202,24 +257,24 @@ def page() -> str:
 
 def _diagram() -> list[str]:
     order = list(State)
-    arrows = sorted(_arrows(), key=lambda arrow: (order.index(arrow[0]), arrow[1], arrow[2]))
+    every = sorted(arrows(), key=lambda arrow: (order.index(arrow[0]), arrow[1], arrow[2]))
     return [
         "stateDiagram-v2",
         "    [*] --> checking",
-        *(f"    {here} --> {there}: {trigger}" for here, there, trigger in arrows),
+        *(f"    {here} --> {there}: {trigger}" for here, there, trigger in every),
         *(f"    {state} --> [*]" for state in FINAL),
     ]
 
 
-def _arrows() -> set[tuple[State, State, Trigger]]:
+def arrows() -> set[tuple[State, State, Trigger]]:
     """Return the arrows of the diagram: from where, to where, by what."""
-    arrows = {(state, step.to, trigger) for (state, trigger), step in TRANSITIONS.items() if step.to}
+    found = {(state, step.to, trigger) for (state, trigger), step in TRANSITIONS.items() if step.to}
     # "the next node" is another state on each path
     onward = {arrow for arrow, step in TRANSITIONS.items() if step.to is NEXT}
     for path in PATHS.values():
         for here, following in pairwise((State.CHECKING, *path, State.MOVING)):
-            arrows |= {(state, following, trigger) for state, trigger in onward if state is here}
-    return arrows
+            found |= {(state, following, trigger) for state, trigger in onward if state is here}
+    return found
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ class Service(BusService):
         """Let the first policy hold, unless one does."""
         with machinery.database.transaction() as tx:
             store.save_path_steps(tx)
+            policies_store.save_known(tx)
             if not policies_store.history(tx):
                 first = reader.read(settings.of(tx).policy)
                 policies_store.hold(tx, first, clock.now())

@@ -87,6 +87,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     reason_kind: str
     batch_id: UUID | None = None
     batch_size: Int = 0
+    peer: str = ""
     policy: str
     path: str
 
@@ -358,13 +359,14 @@ class Why(NamedTuple):
     node_org_id: int | None
     node_superior_id: int | None
     withdraw: str | None
+    peer: str
     repeated: bool
     party: bool
 
 
 _EXPLAIN = sa.text(f"""
     SELECT i.n, t.transfer_id, t.state, t.node_no, t.source_branch_id,
-        o.org_id AS node_org_id, o.superior_id AS node_superior_id, o.withdraw,
+        o.org_id AS node_org_id, o.superior_id AS node_superior_id, o.withdraw, t.peer,
         -- the same person has made the same decision before, so the command came twice
         EXISTS (
             SELECT 1 FROM audit a

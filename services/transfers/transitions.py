@@ -59,10 +59,11 @@ def asked(kind: type) -> str:
     asked AS (SELECT * FROM {recordset(kind)})"""
 
 
-_AT = (
-    "CASE WHEN m.state IN ('pending_in', 'pending_assign') THEN m.target_province ELSE m.source_province END"
-)
+_AT_TARGET = ", ".join(f"'{state}'" for state, column in saga.DECIDED_AT.items() if column == "target_org_id")
+_AT = f"CASE WHEN m.state IN ({_AT_TARGET}) THEN m.target_province ELSE m.source_province END"
 """The province whose organisation decides a node."""
+_DECIDES = " ".join(f"WHEN '{state}' THEN m.{column}" for state, column in saga.DECIDED_AT.items())
+_NODES = ", ".join(f"'{state}'" for state in saga.NODES)
 
 
 def rule_of(province: str, policy: str, state: str, opened_at: str) -> str:
@@ -82,10 +83,15 @@ def rule_of(province: str, policy: str, state: str, opened_at: str) -> str:
 DEADLINE = "GREATEST({opened_at} + r.expire_after, r.not_before)"
 
 WITHDRAW = """CASE
+            WHEN {peer} <> '' AND {receipted_at} IS NULL THEN coalesce(r.fed_withdraw, 'no')
+            WHEN {peer} <> '' THEN 'no'
             WHEN r.withdraw NOT LIKE 'first%' THEN coalesce(r.withdraw, 'no')
             WHEN {node_no} = 1 THEN replace(r.withdraw, 'first', 'yes')
             ELSE 'no' END"""
-"""Who may withdraw at a node: a rule that holds for the first node only says so for no other."""
+"""Who may withdraw at a node: a rule that holds for the first node only says so for no other.
+
+Across a border nobody may, or the starter until the peer's receipt is there (FED-09, TRF-30).
+"""
 
 _OPENED = f"""-- the next node of each, with the deadlines of the rule that holds where it is decided
     opened AS (
@@ -93,19 +99,16 @@ _OPENED = f"""-- the next node of each, with the deadlines of the rule that hold
             transfer_id, node_no, state, province, org_id, superior_id,
             opened_at, remind_at, remind_every, expires_at, on_expiry, withdraw)
         SELECT m.transfer_id, m.node_no, m.state, {_AT},
-            CASE m.state
-                WHEN 'pending_out' THEN m.source_branch_id
-                WHEN 'pending_province' THEN m.provincial_id
-                ELSE m.target_org_id END,
+            CASE m.state {_DECIDES} END,
             CASE m.state
                 WHEN 'pending_out' THEN m.source_superior_id
                 WHEN 'pending_in' THEN m.target_superior_id END,
             :now, :now + r.remind_after, r.remind_every,
             {DEADLINE.format(opened_at="CAST(:now AS timestamptz)")}, r.on_expiry,
-            {WITHDRAW.format(node_no="m.node_no")}
+            {WITHDRAW.format(node_no="m.node_no", peer="m.peer", receipted_at="m.receipted_at")}
         FROM moved m
         LEFT JOIN LATERAL {rule_of(_AT, "m.policy", "m.state", ":now")} AS r ON true
-        WHERE m.state IN ('pending_out', 'pending_in', 'pending_province', 'pending_assign')
+        WHERE m.state IN ({_NODES})
         RETURNING transfer_id, node_no, revision, remind_at, remind_every, expires_at)"""
 
 _FOLLOWED = """-- a word to the follower of the statistics, which also seals the line and sends webhooks
@@ -127,7 +130,7 @@ The move that follows an assignment is told, and seals it.
 
 _PARTIES = (
     ", t.policy, t.source_branch_id, t.source_superior_id, t.source_province, t.provincial_id,"
-    " t.target_org_id, t.target_superior_id, t.target_province"
+    " t.target_org_id, t.target_superior_id, t.target_province, t.receipted_at"
 )
 """What `_OPENED` needs of a transfer to find the organisation of the next node."""
 
@@ -224,7 +227,7 @@ def _moved(trigger: Trigger, sources: str, set_also: str) -> str:
             {_ENDED if target in saga.FINAL else ""}{set_also}
         FROM closed i {steps}
         WHERE t.transfer_id = i.transfer_id AND {_among("t.state", sources)} {on_path}
-        RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no,
+        RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no, t.peer,
             t.audit_seq, t.audit_head, i.n, i.person_id, i.org_id, i.decision_id,
             coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
             {parties})"""
@@ -248,7 +251,9 @@ def _transition(
     target = saga.target_of(trigger)
     at_node = all(state in saga.NODES for state in saga.sources_of(trigger))
     if target is saga.NEXT:
-        entered = [*saga.NODES, State.MOVING]
+        entered = sorted(
+            {there for _, there, some in saga.arrows() if some is trigger}, key=list(State).index
+        )
     else:
         entered = [target] if target else []
     approved = trigger in (Trigger.APPROVE, Trigger.CLOCK_APPROVE)
@@ -320,6 +325,14 @@ TRANSITIONS: dict[Trigger, sa.TextClause] = {
         for trigger, condition in BY_CLOCK.items()
     },
     Trigger.MOVED: _transition(Trigger.MOVED),
+    **{
+        trigger: _transition(trigger)
+        for trigger in (
+            *(Trigger.ACCEPTED, Trigger.REFUSED_THERE, Trigger.SENT_BACK, Trigger.CALLED_OFF),
+            *(Trigger.RECORD_TAKEN, Trigger.RECORD_REFUSED, Trigger.GIVEN_UP),
+        )
+    },
+    Trigger.INTEGRATED: _transition(Trigger.INTEGRATED, set_also=", target_branch_id = i.branch_id"),
 }
 
 

@@ -9,7 +9,17 @@ import pytest
 
 from services.transfers import saga
 from services.transfers.saga import FINAL, NODES, PATHS, TRANSITIONS, State, Trigger, advance, refusal_of
-from tests.transfers.saga_factories import ANNEX_B, ANNEX_C, ASSIGN, IN, OUT, PROVINCE
+from tests.transfers.saga_factories import (
+    ANNEX_B,
+    ANNEX_C,
+    ARRIVAL,
+    ASSIGN,
+    HANDOVER,
+    IN,
+    OUT,
+    PROVINCE,
+    REMOTE,
+)
 
 
 @pytest.mark.rule(
@@ -68,7 +78,13 @@ def test_withdrawal_ends_with_the_last_approval():
 def test_the_straight_way(initiator, destination, nodes):
     """TRF-34: approving every node in turn walks exactly the path and ends in moving, then completed."""
     path, state, node_no, seen = PATHS[initiator, destination], State.CHECKING, 0, []
-    consents = [Trigger.ASSIGN if node == ASSIGN else Trigger.APPROVE for node in nodes]
+    said = {
+        ASSIGN: Trigger.ASSIGN,
+        REMOTE: Trigger.ACCEPTED,
+        HANDOVER: Trigger.INTEGRATED,
+        ARRIVAL: Trigger.RECORD_TAKEN,
+    }
+    consents = [said.get(node, Trigger.APPROVE) for node in nodes]
     for trigger in [Trigger.RESERVED, *consents, Trigger.MOVED]:
         state, node_no = advance(path, state, node_no, trigger)
         seen.append(str(state))
@@ -97,6 +113,9 @@ def test_effects_on_entry():
         IN: "NodeOpened",
         PROVINCE: "NodeOpened",
         ASSIGN: "NodeOpened",
+        REMOTE: "NodeOpened",
+        HANDOVER: "NodeOpened",
+        ARRIVAL: "NodeOpened",
         "moving": "BranchAssigned",
         "completed": "TransferCompleted",
         "rejected": "TransferRejected",
@@ -108,3 +127,23 @@ def test_effects_on_entry():
 def test_the_page_is_printed():
     """docs/saga.md is what the code says."""
     assert (Path(__file__).parents[2] / "docs" / "saga.md").read_text("utf-8") == saga.page()
+
+
+@pytest.mark.rule("DL-08")
+def test_nobody_here_decides_for_another_system():
+    """FED-08, DL-08: at a node of another system neither a person here nor the clock decides.
+
+    Who tries is told so. The clock gives up waiting for an answer, never for a hand-over under way.
+    """
+    for state in saga.ABROAD:
+        assert str(state) in (REMOTE, HANDOVER, ARRIVAL)
+        for trigger in (Trigger.APPROVE, Trigger.REJECT, Trigger.ASSIGN):
+            assert refusal_of(state, trigger) == "decided_elsewhere"
+        assert (state, Trigger.CLOCK_APPROVE) not in TRANSITIONS
+    assert [str(state) for state, some in TRANSITIONS if some is Trigger.CLOCK_RETURN] == [OUT, IN, REMOTE]
+
+
+def test_once_handed_over_only_the_receiver_ends_it():
+    """FED-11: from the hand-over on nothing but the other side's word ends a transfer that leaves."""
+    leaving = {some for state, some in TRANSITIONS if state is State.HANDOVER}
+    assert leaving == {Trigger.INTEGRATED, Trigger.SENT_BACK, Trigger.REFUSED_THERE}

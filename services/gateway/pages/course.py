@@ -9,11 +9,32 @@ from typing import Any
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.page import policy_name, why, word
 from services.gateway.kit.timeline import Step
-from shared.messages.words import OnExpiry
+from shared.messages.words import OnExpiry, TrailEvent, TransferState
+from shared.translations import N_
 
-_FAILED = ("reject", "clock_return")
-_CLOSES = ("approve", "clock_approve", "assign", "withdraw", *_FAILED)
+_SAID_THERE = (
+    *(TrailEvent.ACCEPTED, TrailEvent.REFUSED_THERE, TrailEvent.INTEGRATED),
+    *(TrailEvent.SENT_BACK, TrailEvent.CALLED_OFF),
+)
+"""What another system has said (FED-10)."""
+_STOPPED = (TrailEvent.WITHDRAW, TrailEvent.CALLED_OFF)
+_FAILED = (
+    *(TrailEvent.REJECT, TrailEvent.CLOCK_RETURN, TrailEvent.REFUSED_THERE, TrailEvent.SENT_BACK),
+    *(TrailEvent.RECORD_REFUSED, TrailEvent.GIVEN_UP),
+)
+_CLOSES = (
+    *(TrailEvent.APPROVE, TrailEvent.CLOCK_APPROVE, TrailEvent.ASSIGN),
+    *(TrailEvent.ACCEPTED, TrailEvent.INTEGRATED, TrailEvent.RECORD_TAKEN),
+    *_STOPPED,
+    *_FAILED,
+)
 """What closes a node."""
+_WAITS = {
+    TransferState.REMOTE: N_("已提交对方系统,等待答复"),
+    TransferState.HANDOVER: N_("档案已移交,等待对方接收"),
+    TransferState.ARRIVAL: N_("本系统已同意,等待对方移交档案"),
+}
+"""What is waited for at the nodes of another system (FED-13)."""
 
 
 def steps(progress: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> list[Step]:
@@ -27,10 +48,14 @@ def steps(progress: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> 
 
 
 def by_whom(step: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], at: int | None = 0) -> str:
-    """Return the organisation and the person of a step of the trail; without a person it was the system.
+    """Return the organisation and the person of a step of the trail.
+
+    Without a person it was the system, or the other one.
 
     `at`: the organisation that is named already, if any.
     """
+    if step.event in _SAID_THERE:
+        return _("对方系统")
     org, person = orgs.get(step.org_id), people.get(step.person_id)
     named = [
         org.full_name if org is not None and step.org_id != at else "",
@@ -73,13 +98,13 @@ def _node(item: Any, node: Any, step: Any, orgs: Mapping[int, Any], people: Mapp
         lines += [(one,) for one in (why(item.end_code), item.end_note) if one]
     if opened:
         since = (item.node_opened_at,) if item.node_opened_at else ()
-        lines.append((*since, _("收到,等待审批")))
+        lines.append((*since, word(_WAITS.get(item.state, "")) or _("收到,等待审批")))
         then = word(item.on_expiry) if item.expires_at else word(OnExpiry.REMIND)
         lines.append((_("最迟"), item.expires_at, then) if item.expires_at else (then,))
     if failed:
         style = "failed"
     elif step is not None:
-        style = "stopped" if step.event == "withdraw" else "done"
+        style = "stopped" if step.event in _STOPPED else "done"
     else:
         style = "open" if opened else "ahead"
     return Step(

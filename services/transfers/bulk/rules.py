@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.transfers import domain
 from services.transfers.domain import OrgFacts
-from services.transfers.saga import NODES, State
+from services.transfers.saga import HERE, State
 from shared.errors import Refusal
 from shared.messages.transfers import Filter, StartBulk
 
@@ -13,10 +13,10 @@ BULK_MAX = 50_000
 
 
 def check_filter(filter: Filter) -> Refusal | None:
-    """Return why a filter takes in nothing: what waits, waits at a node."""
-    if filter.state in NODES:
+    """Return why a filter takes in nothing: what people decide, waits at a node here (FED-08)."""
+    if filter.state in HERE:
         return None
-    return Refusal("bad_request", {"detail": f"state: {', '.join(NODES)}"})
+    return Refusal("bad_request", {"detail": f"state: {', '.join(HERE)}"})
 
 
 def check_start(item: StartBulk, branch: OrgFacts | None, org: OrgFacts | None) -> Refusal | None:

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from services.transfers.figures.rules import FIGURES, Counted
 from services.transfers.log import SEALED, seal
 from services.transfers.policies.reader import Policy
+from services.transfers.saga import NODES, State
 from shared import db
 from shared.messages.words import Reason
 
@@ -32,7 +33,7 @@ FOLD_LIMIT = 5_000
 """Lines of one round of the follower."""
 
 _RATE = "CASE t.reason " + " ".join(f"WHEN '{one}' THEN '{one.counts_in}'" for one in Reason) + " ELSE '' END"
-_OPEN_STATES = "('pending_out', 'pending_in', 'pending_province', 'pending_assign', 'moving')"
+_OPEN_STATES = f"({', '.join(repr(str(state)) for state in (*NODES, State.MOVING))})"
 _STAGE = f"""CASE
             WHEN t.transfer_id IS NULL THEN 'idle'
             WHEN t.state IN {_OPEN_STATES} OR (t.state = 'completed' AND d.purpose = 'floating') THEN 'open'

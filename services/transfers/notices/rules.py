@@ -20,6 +20,12 @@ KINDS = (
     "urged",
     "escalated",
     "answered",
+    "accepted",
+    "refused_there",
+    "sent_back",
+    "called_off",
+    "record_refused",
+    "given_up",
 )
 """Lines of the trail that people are told of."""
 

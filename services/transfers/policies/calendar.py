@@ -59,6 +59,7 @@ class NodeRule(TypedDict):
     not_before: dt.datetime | None
     on_expiry: str
     withdraw: str
+    fed_withdraw: str
 
 
 def spans(policy: Policy) -> list[Span]:
@@ -144,6 +145,7 @@ def rules(policy: Policy) -> Iterator[NodeRule]:
                     "not_before": piece.not_before,
                     "on_expiry": node.on_expiry,
                     "withdraw": withdrawal(policy, str(state), piece.withdraw_until),
+                    "fed_withdraw": "yes_own" if policy.fed_withdraw else "no",
                 }
 
 

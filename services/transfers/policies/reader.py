@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.transfers.saga import NODES, State
+from services.transfers.saga import ABROAD, NODES, State
 from shared.messages.words import DestinationClass, Milestone, Mode, OnExpiry, Rate, Reason, WithdrawUntil
 
 ACTIONS = tuple(OnExpiry)
@@ -93,6 +93,8 @@ class Policy:
         spu_origin_node: A member's transfer to a special unit passes the own branch first (SPU-06).
         excluded_reasons: Reasons that count in neither rate (STAT-12).
         unknown_counts: Whoever has started nothing counts as going to society (Annex F).
+        fed_withdraw: A transfer across a border may be withdrawn by its starter until the other system has
+            it in writing (FED-09).
         superior_decides: Where the common superior finds a rejection unreasonable, the transfer goes
             through; otherwise that is advice (BEY-06).
         targets: Stages that the statistics measure against (DL-14, DL-15).
@@ -115,6 +117,7 @@ class Policy:
     excluded_reasons: tuple[str, ...] = STAYERS
     unknown_counts: bool = True
     superior_decides: bool = False
+    fed_withdraw: bool = False
     targets: tuple[Target, ...] = ()
     body: str = ""
 
@@ -136,6 +139,7 @@ _FLAGS = (
     "enforce_window",
     "unknown_counts",
     "superior_decides",
+    "fed_withdraw",
 )
 _KEYS = (
     "version",
@@ -248,7 +252,15 @@ class _Reader:
         flags = {key: self._flag("", key, data[key]) for key in _FLAGS if key in data}
         until = self._one_of("", "withdraw_until", data.get("withdraw_until", "last_approval"), WITHDRAWALS)
         given = self._nodes_given("node", data.get("node", {}))
-        nodes = {state: self._node(f"node.{state}", given.get(str(state)), state) for state in NODES}
+        nodes = {
+            state: self._node(f"node.{state}", given.get(str(state)), state)
+            for state in NODES
+            if state not in ABROAD or str(state) in given
+        }
+        nodes = {
+            **nodes,
+            **{state: _unsaid(state, nodes[State.IN]) for state in ABROAD if state not in nodes},
+        }
         provinces = self._provinces(given, nodes)
         excluded = tuple(data.get("excluded_reasons", STAYERS))
         for reason in set(excluded) - set(Reason):
@@ -339,6 +351,12 @@ class _Reader:
             )
         elif state is State.ASSIGN and action != "remind":
             self.say(section, "on_expiry", "the clock never assigns a branch (ASG-04)")
+        elif state is State.REMOTE and action == "approve":
+            self.say(section, "on_expiry", "the clock never decides in another system's name (DL-08, FED-08)")
+        elif state in (State.HANDOVER, State.ARRIVAL) and action != "remind":
+            self.say(
+                section, "on_expiry", "a hand-over is only reminded of: who ends it is the peer (FED-11)"
+            )
         elif state is State.PROVINCE and action == "return":
             self.say(
                 section,
@@ -455,6 +473,17 @@ class _Reader:
                     self.say(section, place, f"{place} is no class of destinations; classes: {classes}")
                 self._one_of(section, place, mode, tuple(Mode))
         return dict(found)
+
+
+def _unsaid(state: State, receiving: NodePolicy) -> NodePolicy:
+    """Return what the clock does at a node of another system where a file says nothing, as those of before.
+
+    Another system has as long as a receiving organisation here, and is never decided for (DL-08); a hand-over
+    is reminded of.
+    """
+    if state is State.REMOTE:
+        return NodePolicy(receiving.remind_after_days, None, receiving.expire_after_days or 10, "return")
+    return NodePolicy(7, 7, None, "remind")
 
 
 def _day_after(day: tuple[int, int]) -> tuple[int, int]:

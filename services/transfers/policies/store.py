@@ -5,6 +5,7 @@ Which policy holds, what it says of nodes, and what happens to open nodes when a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -36,7 +37,7 @@ _RULES = sa.text(f"""
     -- in hours, since a day of an interval is not always one of 24 hours (DL-07)
     SELECT policy, state, province, opens_before,
         remind_after * interval '24 hours', remind_every * interval '24 hours',
-        expire_after * interval '24 hours', not_before, on_expiry, withdraw
+        expire_after * interval '24 hours', not_before, on_expiry, withdraw, fed_withdraw
     FROM {recordset(calendar.NodeRule)}
     ORDER BY policy, state, province, opens_before
     ON CONFLICT DO NOTHING""")
@@ -45,14 +46,14 @@ _RULES = sa.text(f"""
 def hold(tx: Connection, policy: Policy, holds_from: datetime) -> None:
     """Let a policy hold for transfers started from an instant on.
 
-    What was once stored under its key never changes.
+    What was once stored under its key never changes in what it says.
 
     Raises:
         ValueError: Another text was applied under the same name and version.
 
     """
     known = tx.scalar(_SAME_KEY, {"key": policy.key})
-    if known is not None and known != policy.body:
+    if known is not None and replace(reader.parse(known, policy.name), body=policy.body) != policy:
         raise ValueError(f"{policy.key} was applied before with another text; give it a new version")
     save_rules(tx, policy)
     before = next((row.key for row in history(tx)), None)
@@ -70,6 +71,15 @@ def hold(tx: Connection, policy: Policy, holds_from: datetime) -> None:
 def save_rules(tx: Connection, policy: Policy) -> None:
     """Make what a policy says of nodes known to the statements."""
     db.run(tx, _RULES, calendar.rules(policy))
+
+
+_KNOWN = sa.text("SELECT DISTINCT key, body FROM policies")
+
+
+def save_known(tx: Connection) -> None:
+    """Make what stored policies say of nodes known, where there are kinds that are newer than they are."""
+    for row in tx.execute(_KNOWN).all():
+        save_rules(tx, _parsed(row.key, row.body))
 
 
 def active(tx: Connection, now: datetime) -> Policy:
@@ -107,8 +117,9 @@ _OTHER = f"""
             o.expires_at AS was, o.on_expiry AS did, r.on_expiry, r.remind_every,
             o.opened_at + r.remind_after AS remind_at,
             {DEADLINE.format(opened_at="o.opened_at")} AS due,
-            {WITHDRAW.format(node_no="o.node_no")} AS withdraw
+            {WITHDRAW.format(node_no="o.node_no", peer="t.peer", receipted_at="t.receipted_at")} AS withdraw
         FROM open_nodes o
+        JOIN transfers t ON t.transfer_id = o.transfer_id
         LEFT JOIN LATERAL {rule_of("o.province", ":policy", "o.state", "o.opened_at")} AS r ON true"""
 """The open nodes, with what another policy says of each."""
 _GRACE_ENDS = f"CAST(:now AS timestamptz) + interval '{GRACE_HOURS} hours'"

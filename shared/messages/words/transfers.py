@@ -13,6 +13,9 @@ class TransferState(Code):
     IN = "pending_in", "转入组织审批"
     PROVINCE = "pending_province", "省级团委审批"
     ASSIGN = "pending_assign", "分配团支部"
+    REMOTE = "pending_remote", "等待对方系统审批"
+    HANDOVER = "pending_handover", "移交中"
+    ARRIVAL = "pending_arrival", "等待对方移交"
     MOVING = "moving", "正在转入"
     COMPLETED = "completed", "完成"
     REFUSED = "refused", "未受理"
@@ -26,7 +29,8 @@ class Initiator(Code):
 
     `batch`: a committee kind moves members between branches below it, without approval (BATCH-02).
     `ruling`: the common superior has decided over a rejection, so no approval is left (BEY-06, by the
-    policy's `superior_decides`).
+    policy's `superior_decides`). `peer`: the member comes from Beijing, Guangdong or Fujian, whose own
+    system asks (FED-08).
     """
 
     SOURCE = "source", "转出组织"
@@ -34,6 +38,7 @@ class Initiator(Code):
     MEMBER = "member", "团员本人"
     BATCH = "batch", "批量转接"
     RULING = "ruling", "上级裁定"
+    PEER = "peer", "对方系统"
 
 
 class TrailEvent(Code):
@@ -49,6 +54,14 @@ class TrailEvent(Code):
     MOVED = "moved", "转入完成"
     CLOCK_RETURN = "clock_return", "超期退回"
     CLOCK_APPROVE = "clock_approve", "超期视为同意"
+    ACCEPTED = "accepted", "对方系统同意接收"
+    REFUSED_THERE = "refused_there", "对方系统不予接收"
+    INTEGRATED = "integrated", "对方系统已接收"
+    SENT_BACK = "sent_back", "对方系统退回"
+    CALLED_OFF = "called_off", "对方系统撤回"
+    RECORD_TAKEN = "record_taken", "收到对方移交的档案"
+    RECORD_REFUSED = "record_refused", "对方移交的档案有误,已退回"
+    GIVEN_UP = "given_up", "对方未移交,停止等待"
     URGED = "urged", "催办"
     ESCALATED = "escalated", "申请上级协调"
     ANSWERED = "answered", "上级答复"

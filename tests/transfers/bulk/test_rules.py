@@ -24,6 +24,7 @@ def code(refusal):
         ("pending_in", None),
         ("pending_province", None),
         ("pending_assign", None),
+        ("pending_remote", "bad_request"),
         ("moving", "bad_request"),
         ("completed", "bad_request"),
         ("", "bad_request"),

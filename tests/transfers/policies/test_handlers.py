@@ -4,6 +4,7 @@ What changes between two policies, and what one would do to the open nodes.
 """
 
 import uuid
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -72,6 +73,47 @@ def test_what_the_presets_say():
         "p003": (10, "return", None),
         "p004": (10, "return", None),
     }
+
+
+@pytest.mark.rule("DL-08")
+def test_presets_of_other_systems():
+    """DL-08, FED-08: another system has as long as an office here, and then the transfer returns.
+
+    A file from before the bridges says nothing of it and means the same, so it keeps its version.
+    """
+    for name in reader.known():
+        held = reader.read(name)
+        receiving, remote = held.nodes[State.IN], held.nodes[State.REMOTE]
+        days = 15 if name in ("p000", "p001") else 10
+        assert (remote.expire_after_days, remote.on_expiry) == (days, "return"), name
+        assert remote.remind_after_days == receiving.remind_after_days
+        assert {held.nodes[state].on_expiry for state in (State.HANDOVER, State.ARRIVAL)} == {"remind"}
+        assert held.nodes[State.HANDOVER].expire_after_days is None
+        assert replace(reader.parse(before_the_bridges(held.body), name), body=held.body) == held
+
+
+def before_the_bridges(text: str) -> str:
+    """Return a policy as it was written before there were nodes of other systems."""
+    begins = text.index("[node.pending_remote]")
+    last = 'on_expiry = "return"\n'
+    return text[:begins] + text[text.index(last, begins) + len(last) :]
+
+
+@pytest.mark.rule("BEY-07")
+def test_what_an_older_version_stored(tx):
+    """BEY-07: a policy stored before there were bridges goes on to hold, under the same version.
+
+    What it says of kinds of nodes that are newer is made known when the service starts.
+    """
+    older = {"body": before_the_bridges(GOOD)}
+    tx.execute(sa.text("UPDATE policies SET body = :body WHERE key = 'national@2026.1'"), older)
+    tx.execute(sa.text("DELETE FROM node_rules WHERE state = 'pending_remote'"))
+    policies_store.save_known(tx)
+    kept = tx.execute(
+        sa.text("SELECT expire_after, on_expiry FROM node_rules WHERE state = 'pending_remote'")
+    )
+    assert [tuple(row) for row in kept] == [(timedelta(days=10), "return")]
+    policies_store.hold(tx, reader.read("national"), clock.now())
 
 
 @pytest.mark.rule("BEY-07", "ASG-04")
@@ -330,12 +372,12 @@ def test_an_enforced_window_refuses(tx, monkeypatch, enforced, day, code):
         (
             '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n'
             '[[phase]]\nname = "b"\nfrom = "09-02"\nto = "04-30"\n',
-            "line 62: phase 'b' leaves a gap after 'a': it must begin on 09-01",
+            "line 67: phase 'b' leaves a gap after 'a': it must begin on 09-01",
         ),
         (
             '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "08-31"\n'
             '[[phase]]\nname = "b"\nfrom = "08-15"\nto = "04-30"\n',
-            "line 62: phase 'b' overlaps 'a': it must begin on 09-01",
+            "line 67: phase 'b' overlaps 'a': it must begin on 09-01",
         ),
         (
             '[[phase]]\nname = "a"\nfrom = "05-01"\nto = "02-30"\n',

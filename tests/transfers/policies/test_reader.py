@@ -21,6 +21,7 @@ excluded_reasons = ["abroad_study", "special_unit"]
 youth_centres = true
 member_may_withdraw_any = false
 spu_origin_node = false
+fed_withdraw = true
 enforce_window = true
 unknown_counts = false
 
@@ -43,6 +44,15 @@ on_expiry = "approve"
 [node.pending_assign]
 remind_after_days = 6
 remind_every_days = 7
+
+[node.pending_remote]
+remind_after_days = 8
+expire_after_days = 11
+on_expiry = "return"
+
+[node.pending_handover]
+remind_after_days = 2
+remind_every_days = 1
 
 [window]
 from = "11-01"
@@ -89,6 +99,9 @@ NODES = {
     State.IN: NodePolicy(4, None, 9.5, "approve"),
     State.PROVINCE: NodePolicy(5, None, 12, "approve"),
     State.ASSIGN: NodePolicy(6, 7, None, "remind"),
+    State.REMOTE: NodePolicy(8, None, 11, "return"),
+    State.HANDOVER: NodePolicy(2, 1, None, "remind"),
+    State.ARRIVAL: NodePolicy(7, 7, None, "remind"),
 }
 EARLY = Phase("early", (5, 1), (9, 30), False, "first_decision")
 LATE = Phase("late", (10, 1), (4, 30), True, "completed")
@@ -125,6 +138,7 @@ def test_every_entry_is_read():
         withdraw_until="first_decision",
         member_may_withdraw_any=False,
         spu_origin_node=False,
+        fed_withdraw=True,
         excluded_reasons=("abroad_study", "special_unit"),
         unknown_counts=False,
         targets=(
@@ -155,6 +169,7 @@ def test_what_is_left_out():
         withdraw_until="last_approval",
         member_may_withdraw_any=True,
         spu_origin_node=True,
+        fed_withdraw=False,
         excluded_reasons=("abroad_study",),
         unknown_counts=True,
         targets=(),
@@ -206,8 +221,20 @@ MISTAKES = [
     (
         "remind_every_days = 7",
         'remind_every_days = 7\nexpire_after_days = 8\non_expiry = "approve"',
-        'on_expiry = "approve"\n\n[window]',
+        'on_expiry = "approve"\n\n[node.pending_remote]',
         "the clock never assigns a branch (ASG-04)",
+    ),
+    (
+        'expire_after_days = 11\non_expiry = "return"',
+        'expire_after_days = 11\non_expiry = "approve"',
+        'on_expiry = "approve"\n\n[node.pending_handover]',
+        "the clock never decides in another system's name (DL-08, FED-08)",
+    ),
+    (
+        "remind_every_days = 1\n",
+        'remind_every_days = 1\nexpire_after_days = 3\non_expiry = "return"\n',
+        'on_expiry = "return"\n\n[window]',
+        "a hand-over is only reminded of: who ends it is the peer (FED-11)",
     ),
     (
         'from = "11-01"',
@@ -430,6 +457,7 @@ def test_every_difference_is_shown():
         "spu_origin_node: True -> False",
         "enforce_window: False -> True",
         "unknown_counts: True -> False",
+        "fed_withdraw: False -> True",
         "withdraw_until: last_approval -> first_decision",
         "excluded_reasons: ('abroad_study',) -> ('abroad_study', 'special_unit')",
         *(
@@ -448,6 +476,15 @@ def test_every_difference_is_shown():
                 ("pending_assign", "remind_after_days", 6),
                 ("pending_assign", "remind_every_days", 7),
                 ("pending_assign", "on_expiry", "remind"),
+                ("pending_remote", "remind_after_days", 8),
+                ("pending_remote", "expire_after_days", 11),
+                ("pending_remote", "on_expiry", "return"),
+                ("pending_handover", "remind_after_days", 2),
+                ("pending_handover", "remind_every_days", 1),
+                ("pending_handover", "on_expiry", "remind"),
+                ("pending_arrival", "remind_after_days", 7),
+                ("pending_arrival", "remind_every_days", 7),
+                ("pending_arrival", "on_expiry", "remind"),
             )
         ),
         "phase early: none -> 05-01 to 09-30, clock False, withdraw until first_decision",
@@ -670,7 +707,10 @@ def test_the_part_that_holds():
         (
             "[node.pending_out]",
             "[node.nowhere]\n[node.pending_out]",
-            ["[node.nowhere] is no node; nodes: pending_out, pending_in, pending_province, pending_assign"],
+            [
+                "[node.nowhere] is no node; nodes: pending_out, pending_in, pending_province, pending_assign,"
+                " pending_remote, pending_handover, pending_arrival"
+            ],
         ),
         (
             'expire_after_days = 8\non_expiry = "return"',
