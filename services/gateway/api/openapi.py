@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, get_origin
 
 from services.gateway.api.routes import ROUTES, Route
-from services.gateway.files import sheet
+from services.gateway.files import xlsx
 from shared.messages import MAX_ITEMS
 from shared.messages import schemas as schemas_of
 from shared.messages.limits import MAX_ID
@@ -189,7 +189,7 @@ def _content(route: Route, reply: Schema) -> Schema:
         return {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
     return {
         "application/json": {"schema": _answer(route, reply)},
-        **({sheet.MIME: {"schema": {"type": "string", "format": "binary"}}} if is_list(route) else {}),
+        **({xlsx.MIME: {"schema": {"type": "string", "format": "binary"}}} if is_list(route) else {}),
     }
 
 

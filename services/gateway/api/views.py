@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 import msgspec
-from flask import Response, g, request, stream_with_context
+from flask import Response, g, request
 
 from services.gateway import addresses, settings
 from services.gateway import session as browser_session
@@ -127,11 +127,7 @@ def _spreadsheet(route: Route, wanted: Any, ask: Callable[[Any], Any], note: Cal
             page = _items(ask(msgspec.structs.replace(wanted, after=_key(page[-1], route.key))))
 
     name = route.path.strip("/").split("/")[-1].replace("<", "").replace(">", "")
-    return Response(
-        stream_with_context(_blocks(sheet.write(rows()))),
-        content_type=sheet.MIME,
-        headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"},
-    )
+    return sheet.answer(rows(), name)
 
 
 def _key(row: Any, name: str) -> Any:
@@ -141,12 +137,6 @@ def _key(row: Any, name: str) -> Any:
 
 def _items(reply: Any) -> list[Any]:
     return reply if isinstance(reply, list) else list(reply.items)
-
-
-def _blocks(file: Any) -> Iterator[bytes]:
-    with file:
-        while block := file.read(65_536):
-            yield block
 
 
 def _letter(reply: list[Any]) -> Response:

@@ -1,23 +1,22 @@
 """Any list of the API as a spreadsheet (DOC-05..08, STAT-05).
 
-It has one row per item and all pages, and is written in constant memory.
+It has one row per item and all pages, and goes out while the pages are asked for.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
-from tempfile import SpooledTemporaryFile
+from collections.abc import Callable, Iterable
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
-import xlsxwriter
-from flask import Response
+from flask import Response, stream_with_context
 
+from services.gateway.files import xlsx
 from shared import clock
 from shared.messages.words import BranchReason, Code, Figure, MemberMark, PostCode, Sex
 
-MIME = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 LABELS = {
     "org_id": "组织编号",
     "parent_id": "上级组织编号",
@@ -157,45 +156,31 @@ def _cell(name: str, value: Any) -> str | float:
     return CODES[name](value).zh if name in CODES else str(value)
 
 
-def write(rows: Iterable[Any]) -> SpooledTemporaryFile[bytes]:
-    """Return a spreadsheet of structs of one kind, as a file that moves to disk when it grows.
+def answer(rows: Iterable[Any], name: str, note: Callable[[], Any] | None = None) -> Response:
+    """Return structs of one kind as a file that is on its way with its first rows, and that nobody keeps.
 
-    Nothing that people typed is ever a formula.
+    What refuses the first row is raised here, before `note` writes down that the file is taken. What
+    fails later ends the file before its end, so that it is none. Nothing that people typed is ever a
+    formula.
     """
-    file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(max_size=4 * 2**20)  # noqa: SIM115  (the response closes it)
-    book = xlsxwriter.Workbook(
-        file,
-        {
-            "constant_memory": True,
-            "strings_to_formulas": False,
-            "strings_to_urls": False,
-            "strings_to_numbers": False,
-        },
+    given = iter(rows)
+    first = [flat(one) for one in islice(given, 1)]
+    if note is not None:
+        note()
+    values = chain(first, (flat(one) for one in given))
+    heads = [LABELS.get(field, field) for field in (first[0] if first else ())]
+    lines = ([_cell(field, value) for field, value in row.items()] for row in values)
+    return Response(
+        stream_with_context(xlsx.blocks(heads, lines, "列表")),
+        content_type=xlsx.MIME,
+        headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"},
     )
-    sheet = book.add_worksheet("列表")
-    text, bold = book.add_format({"num_format": "@"}), book.add_format({"bold": True})
-    for number, row in enumerate(rows, start=1):
-        values = flat(row)
-        if number == 1:
-            for column, name in enumerate(values):
-                sheet.write_string(0, column, LABELS.get(name, name), bold)
-            sheet.set_column(0, len(values) - 1, 18)
-            sheet.freeze_panes(1, 0)
-        for column, (name, value) in enumerate(values.items()):
-            cell = _cell(name, value)
-            if isinstance(cell, str):
-                sheet.write_string(number, column, cell, text)
-            else:
-                sheet.write_number(number, column, cell)
-    book.close()
-    file.seek(0)
-    return file
 
 
-def answer(content: bytes, name: str) -> Response:
-    """Return a spreadsheet as a file that nobody keeps on the way."""
+def ready(content: bytes, name: str) -> Response:
+    """Return a spreadsheet that is written already as a file that nobody keeps on the way."""
     return Response(
         content,
-        content_type=MIME,
+        content_type=xlsx.MIME,
         headers={"Content-Disposition": f"attachment; filename={name}.xlsx", "Cache-Control": "no-store"},
     )

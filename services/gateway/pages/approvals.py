@@ -383,15 +383,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 def export_work() -> Any:
     """Take what the queue shows along as a spreadsheet, all pages; that it was taken is noted (BEY-10)."""
     asked = queue.read(request.args)
-    lines = list(_lines(asked))
-    call(members.note_export, members.NoteExport(what="/work"))
-    with sheet.write(lines) as file:
-        content = file.read()
-    return Response(
-        content,
-        content_type=sheet.MIME,
-        headers={"Content-Disposition": "attachment; filename=work.xlsx", "Cache-Control": "no-store"},
-    )
+    note = members.NoteExport(what="/work")
+    return sheet.answer(_lines(asked), "work", lambda: call(members.note_export, note))
 
 
 def _lines(asked: Asked) -> Iterator[Line]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 from flask import Response, request
@@ -122,12 +124,13 @@ def audit() -> Any:
 @blueprint.get("/download/audit")
 def download_audit() -> Response:
     """Take the lines that the filters leave along as a file; that it was taken is a line of the log, too."""
-    wanted, cursors = _wanted(), dict.fromkeys(CONTRACTS, "")
-    rows: list[AuditLine] = []
-    while cursors and len(rows) < MOST_EXPORTED:
-        lines, cursors = _page(wanted, cursors, 500)
-        rows += lines
-    call(members.note_export, members.NoteExport(what="/audit"))
-    with sheet.write(rows[:MOST_EXPORTED]) as file:
-        content = file.read()
-    return sheet.answer(content, "audit")
+    wanted = _wanted()
+
+    def lines() -> Iterator[AuditLine]:
+        cursors = dict.fromkeys(CONTRACTS, "")
+        while cursors:
+            some, cursors = _page(wanted, cursors, 500)
+            yield from some
+
+    note = members.NoteExport(what="/audit")
+    return sheet.answer(islice(lines(), MOST_EXPORTED), "audit", lambda: call(members.note_export, note))

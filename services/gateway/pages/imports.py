@@ -191,7 +191,7 @@ def import_failures(import_id: uuid.UUID) -> Any:
     file = io.BytesIO()
     own = request.args.get("level") == "own"
     roster.write_roster(file, rows(), reasons=True, own=own, max_rows=settings.current().import_max_rows)
-    return sheet.answer(file.getvalue(), "failed")
+    return sheet.ready(file.getvalue(), "failed")
 
 
 @kit.blueprint.get("/template.xlsx")
@@ -199,4 +199,4 @@ def template() -> Any:
     """Return one of the two import templates (IMP-04, DOC-06)."""
     file, own = io.BytesIO(), request.args.get("level") == "own"
     roster.write_roster(file, [], own=own, max_rows=settings.current().import_max_rows)
-    return sheet.answer(file.getvalue(), "tuanqiao-cadres" if own else "tuanqiao-members")
+    return sheet.ready(file.getvalue(), "tuanqiao-cadres" if own else "tuanqiao-members")

@@ -63,8 +63,7 @@ def export() -> Any:
                 members.export_members, msgspec.structs.replace(wanted, after=page[-1].member.member_id)
             )
 
-    with sheet.write(rows()) as file:
-        return sheet.answer(file.read(), "members")
+    return sheet.answer(rows(), "members")
 
 
 @kit.blueprint.route("/search", methods=["GET", "POST"])

@@ -100,8 +100,7 @@ def download_figures() -> Any:
     wanted = transfers.GetFigures(org_id=_chosen("org"), cohort=_chosen("cohort") or 0)
     found = call(transfers.get_figures, wanted)
     call(members.note_export, members.NoteExport(what="/figures"))
-    with sheet.write(found.children) as file:
-        return sheet.answer(file.read(), "figures")
+    return sheet.answer(found.children, "figures")
 
 
 @blueprint.get("/figures/<figure>")

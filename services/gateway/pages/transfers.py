@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flask import Response, redirect, request, session
+from flask import redirect, request, session
 
 from services.gateway import kit
 from services.gateway.files import sheet
@@ -264,15 +264,8 @@ def listed() -> Any:
 def export_list() -> Any:
     """Take the list along as a spreadsheet, all pages; that it was taken is noted (BEY-10)."""
     asked = started.read(request.args)
-    lines = list(started.lines(asked))
-    call(members.note_export, members.NoteExport(what="/list"))
-    with sheet.write(lines) as file:
-        content = file.read()
-    return Response(
-        content,
-        content_type=sheet.MIME,
-        headers={"Content-Disposition": "attachment; filename=transfers.xlsx", "Cache-Control": "no-store"},
-    )
+    note = members.NoteExport(what="/list")
+    return sheet.answer(started.lines(asked), "transfers", lambda: call(members.note_export, note))
 
 
 _ACTS: dict[str, tuple[Any, Callable[[int, Any], Any]]] = {
