@@ -26,10 +26,12 @@ from shared.messages.transfers import MoveBatch, RequestTransfer
 from shared.messages.words import (
     COMMITTEE_KINDS,
     MADE_BY_THE_SYSTEM,
+    PEERS,
     DestinationClass,
     Mode,
     Reason,
     Rejection,
+    System,
     WorkOrder,
 )
 
@@ -188,7 +190,7 @@ def check_request(
 ) -> Refusal | None:
     """Return why a request is refused before anybody is asked, or None.
 
-    The rules are TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04 and ORG-31.
+    The rules are TRF-10..15, TRF-40, TYPE-01..15, SPU-02..04, SPU-12, FED-03, FED-04 and ORG-31.
     """
     reason = Reason.known(request.reason)
     if request.initiator not in FROM_OUTSIDE:
@@ -271,8 +273,8 @@ def _check_class(
 
 
 def _check_special(request: RequestTransfer) -> Refusal | None:
-    # No destination is chosen, so only the remark says what kind it is (SPU-02..04).
-    if request.target_org_id is not None:
+    # No destination is chosen or asked for, so only the remark says what kind it is (SPU-02..04, SPU-12).
+    if request.target_org_id is not None or request.target_system or request.target_name.strip():
         return Refusal("target_forbidden")
     if request.initiator == Initiator.TARGET:
         return Refusal("special_by_target")
@@ -284,6 +286,9 @@ def _check_special(request: RequestTransfer) -> Refusal | None:
 def _check_target(
     request: RequestTransfer, reason: Reason, source: OrgFacts, target: OrgFacts | None
 ) -> Refusal | None:
+    refusal = _check_answer(request, target)
+    if refusal is not None:
+        return refusal
     if request.target_org_id is None:
         return Refusal("target_missing")
     if target is None:
@@ -301,6 +306,26 @@ def _check_target(
         target.purpose != "study_abroad" or not target.path.startswith(source.school_path)
     ):
         return Refusal("abroad_study_target")
+    return None
+
+
+def _check_answer(request: RequestTransfer, target: OrgFacts | None) -> Refusal | None:
+    """Return what is wrong with the answer to the question of FED-03, or with a typed name (FED-04, FED-06).
+
+    Whoever transfers in is not asked. The organisation that was chosen answers it, so that nothing has
+    to be said beside; what is said all the same has to agree.
+    """
+    answer, name = request.target_system, request.target_name.strip()
+    if request.initiator == Initiator.TARGET and (answer or name):
+        return Refusal("bad_request", {"detail": "target_system, target_name"})
+    if answer and not System.known(answer):
+        return Refusal("bad_request", {"detail": "target_system"})
+    if name and request.target_org_id is not None:
+        return Refusal("target_twice")
+    if name:
+        return Refusal("target_peer" if answer in PEERS else "system_missing")
+    if target is not None and answer and answer != target.system:
+        return Refusal("system_differs", {"system": System(target.system).zh})
     return None
 
 

@@ -29,7 +29,7 @@ from shared.messages.members import GraduateChanged, MemberMoved, MemberReserved
 from shared.messages.orgs import OrgChanged
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.transfers import BatchAsked, Outcome
-from shared.messages.words import Check, WorkOrder
+from shared.messages.words import PEERS, Check, WorkOrder
 
 DECIDED_BY = {
     **dict.fromkeys((Trigger.APPROVE, Trigger.REJECT, Trigger.ASSIGN), "people"),
@@ -347,11 +347,19 @@ def request_row(
         contact=item.contact,
         remark=item.remark,
         place_division=item.place_division,
+        peer=_peer(item, target),
+        target_name=item.target_name.strip(),
         concern=plan.concern,
         reason_kind=plan.reason_kind,
         policy=policy.key,
         path=plan.path,
     )
+
+
+def _peer(item: contract.RequestTransfer, target: OrgFacts | None) -> str:
+    """Return the other system that a transfer leads to, as the target says or as it was answered (FED-03)."""
+    system = item.target_system if target is None else target.system
+    return system if system in PEERS else ""
 
 
 class _Try(NamedTuple):

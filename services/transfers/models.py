@@ -46,6 +46,13 @@ transfers = sa.Table(
         comment="division code of the place (TRF-13)",
     ),
     sa.Column(
+        "target_name",
+        sa.Text,
+        nullable=False,
+        server_default="",
+        comment="typed, of an organisation of another system that is not known here (FED-06)",
+    ),
+    sa.Column(
         "concern",
         sa.Text,
         nullable=False,

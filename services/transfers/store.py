@@ -83,6 +83,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     contact: str
     remark: str
     place_division: str
+    target_name: str = ""
     concern: str = ""
     reason_kind: str
     batch_id: UUID | None = None
@@ -560,6 +561,8 @@ class Transfer(NamedTuple):
     end_note: str
     policy: str
     place_division: str
+    peer: str
+    target_name: str
     concern: str
     reason_kind: str
     urged_at: datetime | None

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import sqlalchemy as sa
 
 from system import world
@@ -44,6 +45,64 @@ def test_an_organisation_is_found_or_walked_to(browser, town):
     assert re.findall(r'name="target_at" value="(\d+)"', page)[:3] == ["1", str(PROVINCE), str(UNIVERSITY)]
     page = browser.get("/pick/organisation?field=target&target_text=没有这样的组织名称").text
     assert offered(page) == [] and "没有找到" in page
+
+
+QUESTION = "转入组织是否属于北京、广东、福建?"
+
+
+@pytest.mark.rule("FED-03", "FED-04", "FED-05")
+def test_whose_organisation_it_is(browser, town):
+    """FED-03: who transfers out is asked, who transfers in is not.
+
+    FED-04, FED-05: the search keeps to the answer. Without one all trees are searched, and each hit
+    says whose it is.
+    """
+    enter(browser, town, COLLEGE)
+    assert QUESTION in browser.get(f"/out?branch={CLASS}").text
+    assert QUESTION not in browser.get(f"/out?branch={CLASS}&reason=special_unit").text  # SPU-12
+    assert QUESTION not in browser.get("/in").text
+    with town.engine("orgs").connect() as tx:
+        systems = dict(tx.execute(sa.text("SELECT org_id, system FROM orgs")).all())
+    asked = "/pick/organisation?field=target&targets_only=1&asks=1"
+    for system in ("national", "BJ", "GD", "FJ"):
+        page = browser.get(f"{asked}&target_text=大学团委&target_system={system}").text
+        assert {systems[one] for one in offered(page)} == {system}
+        assert ("target_name" in page) == (system != "national")
+    page = browser.get(f"{asked}&target_text=北京大学团委").text
+    assert "BJ" in {systems[one] for one in offered(page)}
+    assert "北京系统" in page and "target_name" not in page
+    page = browser.get(f"{asked}&target_at=1&target_system=FJ").text
+    assert "福建省团委" in page and "湖北省团委" not in page
+
+
+@pytest.mark.rule("FED-06")
+def test_what_is_not_found_is_typed(browser, town):
+    """FED-06: the name of an organisation of the three is sent as it was typed, and marked as not verified.
+
+    While there is no bridge the words of the refusal say what to do, and what was typed stays.
+    """
+    enter(browser, town, COLLEGE)
+    page = browser.get(f"/out?branch={CLASS}")
+    name = "共青团北京某某大学 委员会"
+    form = {
+        "csrf": re.search(r'name="csrf" value="([^"]+)"', page.text)[1],
+        "command_id": re.search(r'name="command_id" value="([^"]+)"', page.text)[1],
+        "branch": CLASS,
+        "member": "1001",
+        "reason": "ordinary",
+        "place_name": "某大学",
+        "place_address": "某街道",
+        "target_system": "BJ",
+        "target_name": name,
+        "confirm": "1",
+    }
+    answer = browser.post("/out", data=form)
+    assert answer.status_code == 422
+    assert (
+        "请联系本省省级团委" in answer.text and f'value="{name}"' in answer.text and "未核实" in answer.text
+    )
+    answer = browser.post("/out", data={**form, "target_system": "national"})
+    assert answer.status_code == 422 and "须先选择北京、广东或福建" in answer.text
 
 
 def test_a_place_is_chosen_level_by_level(browser, town):

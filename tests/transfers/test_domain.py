@@ -114,6 +114,61 @@ def test_refused_requests(values, target, code):
     assert check_request(request(**values), SOURCE, target).code == code
 
 
+PEER = org(20, 1, "committee", system="BJ")
+TYPED = {"target_org_id": None, "target_name": "共青团某大学委员会"}
+
+
+@pytest.mark.rule("FED-03", "FED-04", "BEY-20")
+@pytest.mark.parametrize(
+    "answer, target, code",
+    [
+        # the organisation that was chosen answers the question itself
+        ("", COMMITTEE, None),
+        ("", PEER, "target_peer"),
+        ("national", COMMITTEE, None),
+        ("BJ", PEER, "target_peer"),
+        # an answer that it does not agree with
+        ("national", PEER, "system_differs"),
+        ("GD", PEER, "system_differs"),
+        ("FJ", COMMITTEE, "system_differs"),
+        # "yes" alone is no answer: one of the three is
+        ("yes", COMMITTEE, "bad_request"),
+    ],
+)
+@pytest.mark.parametrize("initiator", ["source", "member"])
+def test_the_question(initiator, answer, target, code):
+    """FED-03, FED-04, BEY-20: whoever starts out says to which system the target belongs, or chooses it."""
+    refusal = check_request(request(initiator=initiator, target_system=answer), SOURCE, target)
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.rule("FED-03", "SPU-12")
+@pytest.mark.parametrize(
+    "said", [{"target_system": "BJ"}, {"target_system": "national"}, {"target_name": "某部"}]
+)
+def test_who_is_not_asked(said):
+    """FED-03: transfer-in does not ask. SPU-12: special units do not."""
+    assert check_request(request(initiator="target", **said), SOURCE, COMMITTEE).code == "bad_request"
+    special = request(reason="special_unit", target_org_id=None, place_name="", remark="参军", **said)
+    assert check_request(special, SOURCE, None).code == "target_forbidden"
+
+
+@pytest.mark.rule("FED-04", "FED-06")
+@pytest.mark.parametrize(
+    "values, target, code",
+    [
+        ({**TYPED, "target_system": "GD"}, None, "target_peer"),
+        ({**TYPED, "target_system": ""}, None, "system_missing"),
+        ({**TYPED, "target_system": "national"}, None, "system_missing"),
+        ({**TYPED, "target_system": "BJ", "target_org_id": 20}, PEER, "target_twice"),
+        ({**TYPED, "target_system": "BJ", "target_name": " "}, None, "target_missing"),
+    ],
+)
+def test_a_typed_name(values, target, code):
+    """FED-06: what is not found in one of the three is named; FED-04: first it is said in which of them."""
+    assert check_request(request(**values), SOURCE, target).code == code
+
+
 @pytest.mark.rule("TRF-11")
 def test_remark_of_exactly_the_limit():
     """TRF-11: 100 characters are allowed."""

@@ -1,11 +1,12 @@
 """What the statements that read transfers leave out: other organisations, other members, other nodes."""
 
+import dataclasses
 from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from services.transfers import store, trail, transitions, waiting
+from services.transfers import domain, handlers, store, trail, transitions, waiting
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import NodePolicy, Phase, Policy
 from services.transfers.saga import State
@@ -209,3 +210,21 @@ def test_a_node_opened_when_a_phase_begins_is_of_that_phase(tx):
 
     assert withdraw(july - timedelta(microseconds=1)) == "first"
     assert withdraw(july) == "yes"
+
+
+@pytest.mark.rule("FED-06")
+def test_a_typed_name_is_kept_as_it_was_typed(tx):
+    """FED-06: what only another system may know is stored and shown to the letter."""
+    name = "共青团北京某某大学  委员会"
+    asked = request(target=None, target_system="BJ", target_name=name)
+    facts = handlers.facts_of(tx, [CLASS, TARGET])
+    there = dataclasses.replace(facts[TARGET], system="BJ")
+    plan = domain.planned(asked.item, facts[CLASS], there)
+    policy = policies_store.active(tx, clock.now())
+    row = handlers.request_row(0, asked.item, asked.actor.person_id, SCHOOL, plan, policy)
+    (one,) = store.request(tx, [row]).values()
+    shown = store.one(tx, one)
+    assert (shown.peer, shown.target_name) == ("BJ", name)
+    (other,) = start(tx, request())
+    shown = store.one(tx, other)
+    assert (shown.peer, shown.target_name) == ("", "")

@@ -26,7 +26,7 @@ from services.gateway.kit import fields, tiles
 from services.gateway.kit import form as forms
 from shared.messages import members, orgs
 from shared.messages.limits import OrgId
-from shared.messages.words import OrgPurpose
+from shared.messages.words import PEERS, OrgPurpose, System
 from shared.translations import N_
 
 SHORTEST = 2
@@ -62,6 +62,8 @@ class Choice:
     province: str
     may: bool
     """It may be chosen; otherwise it is there to walk on."""
+    system: System
+    """Which system keeps it (FED-02)."""
     deeper: bool
     """Others stand below it."""
 
@@ -71,7 +73,9 @@ class OrgPicker:
     """What the field for an organisation shows.
 
     `name` is the field that holds the number of the chosen one; what is typed is in `name`_text, and where
-    one has walked to in `name`_at.
+    one has walked to in `name`_at. Where it is asked whether the organisation belongs to one of the three
+    provinces, the answer is in `name`_system, and what is not found there is typed in `name`_name (FED-03,
+    FED-06).
     """
 
     name: str
@@ -86,6 +90,17 @@ class OrgPicker:
     """From the top down to where one has walked."""
     here: list[Choice] = field(default_factory=list)
     """What stands there."""
+    asks: bool = False
+    """It is asked to which system the organisation belongs."""
+    system: str = ""
+    """The answer; empty: none, and all trees are searched."""
+    typed: str = ""
+    """What is not found there, as that system calls it."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Return whether one of the three provinces was answered, so that a name may be typed (FED-06)."""
+        return self.system in PEERS
 
     @property
     def at(self) -> int | None:
@@ -113,7 +128,12 @@ class PlacePicker:
 
 
 def org_picker(
-    form: Any, name: str = "target", *, targets_only: bool = False, below: int | None = None
+    form: Any,
+    name: str = "target",
+    *,
+    targets_only: bool = False,
+    below: int | None = None,
+    asks: bool = False,
 ) -> OrgPicker:
     """Return the field for an organisation, with what the form says of it so far.
 
@@ -122,11 +142,12 @@ def org_picker(
         name: Of the field.
         targets_only: Only what may receive members is offered (TRF-15).
         below: Only what lies below this organisation.
+        asks: It is asked whether it belongs to one of the three provinces (FED-03).
 
     """
     asked = org_calls(form, name, targets_only=targets_only, below=below)
     answers = kit.calls(*asked) if any(asked) else asked
-    return org_field(form, name, answers, targets_only=targets_only, below=below)
+    return org_field(form, name, answers, targets_only=targets_only, below=below, asks=asks)
 
 
 class Walked(msgspec.Struct):
@@ -144,7 +165,14 @@ def org_calls(
     walked = forms.read(Walked, form, {"chosen": name, "at": f"{name}_at"}).value or Walked()
     search = None
     if len(text) >= SHORTEST:
-        search = orgs.SearchOrgs(text=text, targets_only=targets_only, below=below, limit=MOST, near=_near())
+        search = orgs.SearchOrgs(
+            text=text,
+            targets_only=targets_only,
+            below=below,
+            limit=MOST,
+            near=_near(),
+            system=_system(form, name),
+        )
     return [
         (orgs.search_orgs, search) if search is not None else None,
         (orgs.get_orgs, orgs.GetOrgs(org_ids=[walked.chosen])) if walked.chosen else None,
@@ -154,10 +182,19 @@ def org_calls(
 
 
 def org_field(
-    form: Any, name: str, answers: Sequence[Any], *, targets_only: bool = False, below: int | None = None
+    form: Any,
+    name: str,
+    answers: Sequence[Any],
+    *,
+    targets_only: bool = False,
+    below: int | None = None,
+    asks: bool = False,
 ) -> OrgPicker:
     """Return the field for an organisation, from the answers to `org_calls`."""
     found, named, here, above = answers
+    system = _system(form, name)
+    # the centre is on the way to each of them
+    stands = [org for org in here or () if not system or org.system == system]
     return OrgPicker(
         name=name,
         text=_text(form, name),
@@ -167,8 +204,16 @@ def org_field(
         targets_only=targets_only,
         below=below,
         way=choices(_way(above or (), below), False),
-        here=choices(here or (), targets_only),
+        here=choices(stands, targets_only),
+        asks=asks,
+        system=system,
+        typed=str(form.get(f"{name}_name", "")).strip()[:300],
     )
+
+
+def _system(form: Any, name: str) -> str:
+    """Return the answer to which system the organisation belongs to, empty where none is given (FED-03)."""
+    return System.known(str(form.get(f"{name}_system", ""))) or ""
 
 
 def _text(form: Any, name: str) -> str:
@@ -205,6 +250,7 @@ def choices(found: Iterable[Any], targets_only: bool) -> list[Choice]:
             kind=kit.word(org.kind if org.purpose == OrgPurpose.ORDINARY else org.purpose),
             province=kit.word(tiles.NAMES.get(org.province) or SYSTEMS.get(org.province)),
             may=not targets_only or is_target(org),
+            system=org.system,
             deeper=org.children > 0,
         )
         for org in found
@@ -287,6 +333,7 @@ def pick_organisation() -> Any:
         name,
         targets_only=request.args.get("targets_only") == "1",
         below=fields.number(request.args.get("below")) or None,
+        asks=request.args.get("asks") == "1",
     )
     return kit.part("picking/_picking.html", "org_found", picker)
 

@@ -44,6 +44,9 @@ AT = {
             "target_forbidden",
             "target_not_allowed",
             "target_peer",
+            "target_twice",
+            "system_differs",
+            "system_missing",
             "same_org",
             "unknown_org",
             "destination_forbidden",
@@ -143,7 +146,7 @@ def missing(form: Any, target: bool = True) -> dict[str, str]:
     if reason is None:
         return {"reason": _("请选择转接原因")}
     found = blank(form, NEEDED[reason])
-    if target and not reason.special and not form.get("target"):
+    if target and not reason.special and not form.get("target") and not form.get("target_name", "").strip():
         if reason.place_name == SCHOOL:
             found.pop("place_name", None)  # it follows from the organisation
         found = {"target": _("请选择申请转入的组织"), **found}
@@ -244,7 +247,9 @@ def _as_it_was(transfer_id: int) -> MultiDict[str, str]:
         if item.transfer_id == transfer_id:
             was = {
                 "reason": item.reason,
-                "target": f"{item.target_org_id}",
+                "target": "" if item.target_name else f"{item.target_org_id}",
+                "target_system": item.peer if item.target_name else "",
+                "target_name": item.target_name,
                 "place_name": item.place_name,
                 "place_address": item.place_address,
                 "place_division": item.place_division,
@@ -320,7 +325,7 @@ def _what_is_known(profile: Any, form: Any, step: int) -> tuple[Any, picking.Org
     advice, levels, *answers = kit.calls(
         to_advise, picking.place_call(proposed, name), *picking.org_calls(form, targets_only=True)
     )
-    target = picking.org_field(form, "target", answers, targets_only=True)
+    target = picking.org_field(form, "target", answers, targets_only=True, asks=True)
     if not typed and (advice is None or not asked_by(Reason(advice.reason)).division):
         return advice, target, picking.place_field(form, name, [picking.unchosen(one) for one in levels[:1]])
     return advice, target, picking.place_field(proposed, name, levels)

@@ -132,7 +132,7 @@ def out() -> Any:
         names=names,
         asked=asked,
         offered=list(Reason),
-        picker=picking.org_picker(form, targets_only=True),
+        picker=picking.org_picker(form, targets_only=True, asks=True),
         places=picking.place_picker(form, "place_division"),
         command_id=uuid.uuid4(),
     )

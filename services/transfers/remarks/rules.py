@@ -89,7 +89,7 @@ def request_again(ended: Any, command_id: UUID, initiator: str, confirmed: bool)
         member_id=ended.member_id,
         source_branch_id=ended.source_branch_id,
         # the vault stands there for a special unit, which nobody chooses
-        target_org_id=None if Reason(ended.reason).special else ended.target_org_id,
+        target_org_id=None if Reason(ended.reason).special or ended.target_name else ended.target_org_id,
         reason=ended.reason,
         place_name=ended.place_name,
         place_address=ended.place_address,
@@ -98,6 +98,9 @@ def request_again(ended: Any, command_id: UUID, initiator: str, confirmed: bool)
         place_division=ended.place_division,
         confirmed=confirmed,
         drop_out=ended.reason_kind == "drop_out",
+        # the organisation that was chosen says itself whose it is
+        target_system=ended.peer if ended.target_name else "",
+        target_name=ended.target_name,
     )
 
 

@@ -17,6 +17,7 @@ from shared.messages.limits import (
     Note,
     Opaque,
     OrgId,
+    OrgName,
     PersonId,
     ReasonCode,
     RejectionCode,
@@ -35,7 +36,10 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
     `target_org_id` is None for special units only (SPU-02). `place_division` is the GB/T 2260 code
     of the place (TRF-13), needed where an employed member goes to a township (TYPE-10); `drop_out`:
     the member leaves a school without graduating and gives a graduate's reason (TYPE-21);
-    `confirmed` sends what the rules find unusual (BEY-01).
+    `confirmed` sends what the rules find unusual (BEY-01). `target_system` answers whether the new
+    organisation belongs to one of the three provinces (FED-03, FED-04); the organisation that is chosen
+    answers it itself, so it may be empty. What is not found there is named in `target_name`, exactly
+    as that system calls it (FED-06).
     """
 
     command_id: UUID
@@ -52,6 +56,8 @@ class RequestTransfer(msgspec.Struct, frozen=True, kw_only=True):
     place_division: Digits = ""
     confirmed: bool = False
     drop_out: bool = False
+    target_system: Annotated[str, maybe(words.System)] = ""
+    target_name: OrgName = ""
 
 
 class DecideNode(msgspec.Struct, frozen=True, kw_only=True):

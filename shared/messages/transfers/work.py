@@ -102,6 +102,8 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
 
     `reminders`: how often the system has reminded of the open node (DL-02). `checks`: what the rules find
     that an approver should look at; only where it waits, in `list_work` and `get_transfer`.
+    `peer`: the other system that it leads to or comes from, empty for none (FED-01). `target_name`: the
+    target as it was typed, where that system alone may know it (FED-06).
     """
 
     transfer_id: int
@@ -129,6 +131,8 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     end_note: str
     policy: str
     place_division: str = ""
+    peer: Annotated[str, maybe(words.System)] = ""
+    target_name: str = ""
     concern: Annotated[str, maybe(words.DestinationClass)] = ""
     reason_kind: str = "any"
     urged_at: Instant | None = None

@@ -46,9 +46,9 @@ class System(Code):
     """Which system keeps an organisation: the national one, or one of three provinces (FED-01, FED-02)."""
 
     NATIONAL = "national", "全团系统"
-    BEIJING = "BJ", "北京"
-    GUANGDONG = "GD", "广东"
-    FUJIAN = "FJ", "福建"
+    BEIJING = "BJ", "北京系统"
+    GUANGDONG = "GD", "广东系统"
+    FUJIAN = "FJ", "福建系统"
 
 
 PEERS = (System.BEIJING, System.GUANGDONG, System.FUJIAN)

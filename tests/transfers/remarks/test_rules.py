@@ -28,6 +28,8 @@ def ended(**values):
             "contact": "19900000000",
             "remark": "请尽快",
             "place_division": "420106",
+            "peer": "",
+            "target_name": "",
             "concern": "",
             "state": "rejected",
             "ended_at": "yesterday",
@@ -128,6 +130,16 @@ def test_what_follows_from_the_reason():
     assert again.drop_out
     again = rules.request_again(ended(reason="special_unit"), uuid.uuid4(), "member", False)
     assert again.target_org_id is None
+
+
+@pytest.mark.rule("FED-06")
+def test_a_typed_name_again():
+    """FED-06: a name that was typed is typed again as it was, for the same system; nothing is chosen."""
+    was = ended(target_org_id=11, peer="BJ", target_name="共青团某某大学 委员会")
+    again = rules.request_again(was, uuid.uuid4(), "member", False)
+    assert (again.target_org_id, again.target_system, again.target_name) == (None, "BJ", was.target_name)
+    chosen = rules.request_again(ended(), uuid.uuid4(), "member", False)
+    assert (chosen.target_system, chosen.target_name) == ("", "")
 
 
 @pytest.mark.rule("BEY-06")
