@@ -99,6 +99,17 @@ BRANCHES_GRADUATED = Counter(
     "tuanqiao_branches_graduated_total", "Branches that became graduates' organisations"
 )
 
+BRIDGE_RECEIVED = Counter(
+    "tuanqiao_bridge_received_total",
+    "Messages that came over a bridge, by their receipts",
+    ["peer", "result"],
+)
+BRIDGE_SENT = Counter(
+    "tuanqiao_bridge_sent_total",
+    "Messages that were sent over a bridge, by the peer's receipts",
+    ["peer", "result"],
+)
+
 BACKUP_AGE = Gauge(
     "tuanqiao_backup_age_seconds",
     "Age of the newest backup of a cluster; infinite without any",

@@ -23,6 +23,13 @@ MOST_HELD = 20
 """Messages of one transfer that wait for what is missing."""
 
 
+class Answer(NamedTuple):
+    """A receipt, and in one word what it says: `stored`, `held`, `repeated`, or why it is refused."""
+
+    receipt: str
+    result: str
+
+
 class Item(NamedTuple):
     """A text that has come, and what it is."""
 
@@ -55,7 +62,7 @@ def read(bridge: Bridge, texts: Sequence[str], now: datetime) -> list[Item]:
     return items
 
 
-def take(tx: Connection, bridge: Bridge, items: Sequence[Item], now: datetime) -> list[str]:
+def take(tx: Connection, bridge: Bridge, items: Sequence[Item], now: datetime) -> list[Answer]:
     """Store messages and apply those whose turn has come; return a receipt for each, in the same order.
 
     The receipts are good once the caller's transaction is committed.
@@ -71,9 +78,9 @@ def take(tx: Connection, bridge: Bridge, items: Sequence[Item], now: datetime) -
         store.begin(tx, sides, now)
     turn = Turn(bridge, key, now, store.lock(tx, list(sides)))
     work = _Taking(turn, tx, numbered)
-    receipts = [work.take(item) for item in items]
+    answers = [work.take(item) for item in items]
     work.write()
-    return receipts
+    return answers
 
 
 class _Taking:
@@ -90,7 +97,7 @@ class _Taking:
         self.received: dict[Place, Received] = {}
         self.given: list[store.Receipt] = []
 
-    def take(self, item: Item) -> str:
+    def take(self, item: Item) -> Answer:
         """Take one message; return its receipt."""
         about = item.numbered
         if about is None:
@@ -100,7 +107,7 @@ class _Taking:
         handover = self.turn.handovers[about.subject]
         before = self.known.get(place)
         if before is not None and before[0] == item.sha256:
-            return before[1]
+            return Answer(before[1], "repeated")
         if before is not None or about.seq <= handover.their_seq:
             return self._receipt(item, about, Taken.REFUSED, Fault.ID_REUSED)
         waiting = self.early.setdefault(about.subject, {})
@@ -121,10 +128,10 @@ class _Taking:
         self.received[place] = waiting[about.seq]
         self._go_on(about.subject)
         status = Taken.HELD if about.seq in waiting else Taken.STORED
-        receipt = self._receipt(item, about, Taken.REFUSED if fault else status, fault)
-        self.known[place] = item.sha256, receipt
-        self.given.append(store.Receipt(about.subject, about.seq, receipt))
-        return receipt
+        answer = self._receipt(item, about, Taken.REFUSED if fault else status, fault)
+        self.known[place] = item.sha256, answer.receipt
+        self.given.append(store.Receipt(about.subject, about.seq, answer.receipt))
+        return answer
 
     def write(self) -> None:
         """Write what was taken, and what it has changed."""
@@ -147,7 +154,9 @@ class _Taking:
                 row.state = "quarantined"
             self.received[Place(subject, row.seq)] = row
 
-    def _receipt(self, item: Item, about: Envelope | None, status: Taken, fault: Fault | None = None) -> str:
+    def _receipt(
+        self, item: Item, about: Envelope | None, status: Taken, fault: Fault | None = None
+    ) -> Answer:
         bridge = self.turn.bridge
         handover = self.turn.handovers.get(about.subject) if about else None
         made = Receipt(
@@ -160,7 +169,8 @@ class _Taking:
             expected_seq=handover.their_seq + 1 if handover else 0,
             time=self.turn.now,
         )
-        return sign(self.turn.key, envelope.RECEIPT, msgspec.json.encode(made))
+        text = sign(self.turn.key, envelope.RECEIPT, msgspec.json.encode(made))
+        return Answer(text, (fault or status).value)
 
 
 def _previous(row: Received) -> str:

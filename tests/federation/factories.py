@@ -1,13 +1,17 @@
 """Keys, messages and bridges for tests."""
 
+import contextlib
 import json
+import threading
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from services.federation import envelope, keys, receiving
 from services.federation.handovers import Bridge, Deed, Told, perform
@@ -83,6 +87,25 @@ def part(value: Any) -> str:
     return urlsafe_b64encode(body).rstrip(b"=").decode()
 
 
+class _Silent(WSGIRequestHandler):
+    def log(self, *said: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(application: Any) -> Iterator[str]:
+    """Serve a WSGI application on a free port with threads; yield its address."""
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Silent)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 class End:
     """One end of a bridge, with a database of its own."""
 
@@ -108,7 +131,7 @@ class End:
         """Take messages as one request; return the receipts as they are sent."""
         items = receiving.read(self.bridge, texts, self.now)
         with self.engine.begin() as tx:
-            return receiving.take(tx, self.bridge, items, self.now)
+            return [one.receipt for one in receiving.take(tx, self.bridge, items, self.now)]
 
     def read(self, receipt: str) -> Receipt:
         """Return what a receipt of this end says."""

@@ -1,0 +1,238 @@
+"""The door of a bridge: what the peer may ask by HTTP (docs/federation.md).
+
+Receipts go out after the commit that stored what they are for. Whoever is not the peer leaves nothing behind
+but a count and the hash of what was sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from flask import Flask, Response, request
+from msgspec import Meta
+from sqlalchemy.exc import DBAPIError, TimeoutError
+from werkzeug.exceptions import HTTPException
+
+from services.federation import envelope, receiving
+from services.federation.envelope import NotTaken, read_json, verified
+from services.federation.handovers import Bridge
+from services.federation.keys import NoKey
+from services.federation.receiving import MOST_HELD
+from services.federation.schemas import DATASCHEMA, Fault, Token
+from shared import clock, failures, metrics
+from shared.db import Database
+
+log = logging.getLogger("tuanqiao.federation")
+
+MOST_MESSAGES = 100
+MOST_BYTES = 512 * 1024
+TOKEN_LIVES = timedelta(seconds=60)
+REST_SECONDS = 5
+"""After how long a peer should try again that was told 429 or 503."""
+REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50.0, 100.0
+
+
+class Messages(msgspec.Struct, frozen=True):
+    """The body of a request."""
+
+    messages: Annotated[list[str], Meta(min_length=1, max_length=MOST_MESSAGES)]
+
+
+class Allowance:
+    """How many requests the peer may make: so many a second, and some more at once."""
+
+    def __init__(
+        self,
+        a_second: float = REQUESTS_A_SECOND,
+        at_once: float = REQUESTS_AT_ONCE,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._a_second, self._at_once, self._steady = a_second, at_once, steady
+        self._left, self._at = at_once, steady()
+        self._turn = threading.Lock()
+
+    def spend(self) -> bool:
+        """Return whether one more is allowed now."""
+        with self._turn:
+            now = self._steady()
+            self._left = min(self._at_once, self._left + (now - self._at) * self._a_second)
+            self._at = now
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
+
+
+def app(bridge: Bridge, database: Database, allowance: Allowance | None = None) -> Flask:
+    """Return the WSGI application of a bridge's door.
+
+    Args:
+        bridge: Our end.
+        database: Its own.
+        allowance: How often it may be asked.
+
+    """
+    made = Flask(__name__, static_folder=None)
+    made.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    spend = (allowance or Allowance()).spend
+    for result in (*_RESULTS, *Fault):
+        metrics.BRIDGE_RECEIVED.labels(bridge.peer, str(result))
+
+    @made.before_request
+    def not_too_often() -> Response | None:
+        return None if spend() else _problem(HTTPStatus.TOO_MANY_REQUESTS, "too_often", REST_SECONDS)
+
+    @made.post("/bridge/v1/messages")
+    def messages() -> Response:
+        if request.mimetype != "application/json":
+            return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json")
+        body = _body()
+        if body is None:
+            return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large")
+        try:
+            texts = read_json(body, Messages).messages
+        except ValueError:
+            if _is_json(body):
+                return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "not_messages")
+            return _problem(HTTPStatus.BAD_REQUEST, "not_json")
+        now = clock.now()
+        items = receiving.read(bridge, texts, now)
+        if not any(item.authentic for item in items):
+            for item in items:
+                _note(bridge, item.sha256, item.found.fault if isinstance(item.found, NotTaken) else "")
+            return _problem(HTTPStatus.UNAUTHORIZED, "not_authentic")
+        with database.transaction() as tx:
+            answers = receiving.take(tx, bridge, items, now)
+        for item, answer in zip(items, answers, strict=True):
+            _note(bridge, item.sha256, answer.result)
+        return _json({"receipts": [answer.receipt for answer in answers]})
+
+    @made.get("/bridge/v1/about")
+    def about() -> Response:
+        now = clock.now()
+        if not _is_peer(bridge, request.path, request.headers.get("Authorization", "")):
+            return _problem(HTTPStatus.UNAUTHORIZED, "not_authentic")
+        return _json(
+            {
+                "system": bridge.me,
+                "peer": bridge.peer,
+                "versions": [DATASCHEMA],
+                "algorithms": bridge.keys.algorithms,
+                "limits": {
+                    "messages": MOST_MESSAGES,
+                    "bytes": MOST_BYTES,
+                    "message_characters": envelope.LARGEST,
+                    "held": MOST_HELD,
+                    "requests_a_second": REQUESTS_A_SECOND,
+                },
+                "keys": bridge.keys.published(),
+                "time": now,
+            }
+        )
+
+    made.register_error_handler(HTTPException, _of_http)
+    made.register_error_handler(NoKey, _without_key)
+    made.register_error_handler(DBAPIError, _of_database)
+    made.register_error_handler(TimeoutError, _of_database)
+    return made
+
+
+_RESULTS = ("stored", "held", "repeated")
+
+
+def token(bridge: Bridge, path: str) -> str:
+    """Return what our own GET of a path shows to the peer."""
+    now = clock.now()
+    made = Token(source=bridge.me, dest=bridge.peer, path=path, time=now)
+    return envelope.sign(bridge.keys.ring().signing(now), envelope.TOKEN, msgspec.json.encode(made))
+
+
+def _is_peer(bridge: Bridge, path: str, shown: str) -> bool:
+    """Return whether a header shows that the peer asks for this path, now."""
+    kind, _, text = shown.partition(" ")
+    if kind != "Bearer":
+        return False
+    try:
+        body, key = verified(text, envelope.TOKEN, bridge.keys.ring())
+        found = read_json(body, Token)
+    except (NotTaken, ValueError):
+        return False
+    meant = (found.source, found.dest, found.path) == (bridge.peer, bridge.me, path)
+    return meant and abs(clock.now() - found.time) <= TOKEN_LIVES and key.good_at(found.time)
+
+
+def _body() -> bytes | None:
+    """Return what the request has brought, None for more than is allowed, whatever length it names."""
+    if (request.content_length or 0) > MOST_BYTES:
+        return None
+    body = bytearray()
+    while more := request.stream.read(MOST_BYTES + 1 - len(body)):
+        body += more
+        if len(body) > MOST_BYTES:
+            return None
+    return bytes(body)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _note(bridge: Bridge, sha256: str, result: str) -> None:
+    """Count what has come; say what should not have."""
+    metrics.BRIDGE_RECEIVED.labels(bridge.peer, result).inc()
+    if result == Fault.ID_REUSED:
+        log.error("%s: another message under a number that was used: %s", bridge.peer, sha256)
+    elif result == Fault.NOT_AUTHENTIC:
+        log.warning("%s: not authentic: %s", bridge.peer, sha256)
+
+
+def _json(body: Any) -> Response:
+    return Response(
+        msgspec.json.encode(body), mimetype="application/json", headers={"Cache-Control": "no-store"}
+    )
+
+
+def _problem(status: HTTPStatus, code: str, retry_after: int | None = None) -> Response:
+    """Return a problem document (RFC 9457)."""
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "code": code}
+    headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(
+        msgspec.json.encode(body),
+        status.value,
+        {**headers, "Cache-Control": "no-store"},
+        mimetype="application/problem+json",
+    )
+
+
+def _of_http(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or 500)
+    made = _problem(status, status.name.lower())
+    for name, value in error.get_headers():
+        if name == "Allow":
+            made.headers[name] = value
+    return made
+
+
+def _without_key(error: NoKey) -> Response:
+    log.error("a bridge has no key to sign with")
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "no_key", REST_SECONDS)
+
+
+def _of_database(error: Exception) -> Response:
+    """Answer that it may be tried again, if it may: what was rolled back was not receipted."""
+    if isinstance(error, DBAPIError) and not failures.is_transient(error):
+        raise error
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "away", REST_SECONDS)
