@@ -85,6 +85,54 @@ def test_marks_are_narrowed_and_sorted(browser, town):
     assert listed("?name=没有这样的")[1] == []
 
 
+LEFT_OUT = "地址中有无法识别的条件"
+MEANINGLESS = (
+    "/work?state=abc",
+    "/work?due=abc&sort=oldest",
+    "/work?reminded=1",
+    "/list?side=x",
+    "/list?after=abc",
+    "/members?show=abc",
+    "/members?sort=age",
+    "/members?after=-1",
+    "/orgs?sort=abc",
+    "/orgs?at=abc",
+    "/registers?kind=abc",
+    "/registers?sort=name",
+    "/letters?state=abc",
+    "/graduation?unmarked=yes",
+    "/graduation?sort=abc",
+    "/posts?sort=abc",
+    "/registrations?sort=-abc",
+    "/escalations?reason=abc",
+    "/migrations?open=abc",
+    "/messages?kind=abc",
+    "/messages?since=gestern",
+    "/reports/incomplete?after=abc",
+    "/board?sort=abc",
+    "/board?org=abc",
+    "/figures?cohort=abc",
+    "/progress?sort=abc",
+    "/desk?lang=de",
+)
+
+
+def test_what_an_address_cannot_mean_is_said(browser, town):
+    """A condition that means nothing is left out, and the page says so; what messengers append is not."""
+    enter(browser, town, COLLEGE)
+    for address in MEANINGLESS:
+        page = browser.get(address)
+        assert page.status_code == 200 and page.text.count(LEFT_OUT) == 1, (address, page.status_code)
+        clean = browser.get(f"{address.split('?')[0]}?from=groupmessage&isappinstalled=0")
+        assert clean.status_code == 200 and LEFT_OUT not in clean.text, address
+    for address in (
+        "/list?side=target&open=1&oldest=1",
+        "/members?show=graduates&sort=-name&name=",
+        "/orgs?sort=-kind",
+    ):
+        assert LEFT_OUT not in browser.get(address).text, address
+
+
 @pytest.mark.rule("MEM-30")
 def test_arrivals_are_contacted_on_the_list(browser, town):
     """MEM-30: somebody who has arrived is ticked on the list and said to be contacted.

@@ -1,17 +1,22 @@
-"""Numbers and days that stand in addresses, read without trust; forms are read by `kit.form`.
+"""What stands in addresses, read without trust; forms are read by `kit.form`.
 
-Whatever stands there, the answer is a value: an address is typed by nobody, so that nothing is said of a
-part that means nothing, and the page is shown without it.
+Whatever stands there, the answer is a value: a part that means nothing is left out, and the page says so
+(`left_out`), since a list that is not narrowed as somebody wanted looks like one that is. A name that no page
+reads is passed over without a word: messengers append their own to what is sent on.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
+from typing import TypeVar
 
-from flask import Request
+from flask import Request, g, has_request_context
 
 from shared.errors import Refused
+
+Choice = TypeVar("Choice", bound=str)
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 """Digits of ASCII, and no more of them than every store takes."""
@@ -23,17 +28,48 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\ud800-\udfff]")
 """What no keyboard writes and no store keeps."""
 
 
+def leave_out() -> None:
+    """Note that the address of this request has a part that means nothing."""
+    if has_request_context():
+        g.left_out = True
+
+
+def left_out() -> bool:
+    """Return whether the address of this request has a part that means nothing."""
+    return bool(g.get("left_out"))
+
+
 def number(text: str | None, default: int = 0) -> int:
     """Return a whole number that is typed or stands in an address, or `default` where it is not one.
 
     A superscript is not one, nor are 30 digits.
     """
-    return int(text) if text is not None and _NUMBER.fullmatch(text.strip()) else default
+    if text is None or not text.strip():
+        return default
+    if _NUMBER.fullmatch(text.strip()):
+        return int(text)
+    leave_out()
+    return default
 
 
 def number_or_none(text: str | None) -> int | None:
     """Return a whole number, None where the text is not one."""
-    return number(text, -1) if number(text, -1) >= 0 else None
+    return found if (found := number(text, -1)) >= 0 else None
+
+
+def one_of(text: str | None, choices: Iterable[Choice], default: str = "") -> Choice | str:
+    """Return which of the choices a text is, codes or words of the address; `default` where it is none."""
+    for one in choices:
+        if one == text:
+            return one
+    if text:
+        leave_out()
+    return default
+
+
+def flag(text: str | None) -> str:
+    """Return `1` where something is switched on in the address, else nothing."""
+    return "1" if one_of(text, ("1", "0")) == "1" else ""
 
 
 def person(text: str | None) -> str:
@@ -51,6 +87,7 @@ def day(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
+        leave_out()
         return None
 
 

@@ -43,7 +43,7 @@ blueprint = Blueprint("pages", __name__)
 # Macros see what all templates have, but not what a page is rendered with.
 blueprint.record_once(
     lambda setup: setup.app.jinja_env.globals.update(
-        words=words, word=word, when=when, due=due, csrf_token=genuine.token
+        words=words, word=word, when=when, due=due, csrf_token=genuine.token, left_out=fields.left_out
     )
 )
 
@@ -297,8 +297,8 @@ def guard() -> WerkzeugResponse | None:
 
     Where a number stands in the address in place of a name, lead to the page without it.
     """
-    if request.args.get("lang") in ("zh", "en"):
-        session["language"] = request.args["lang"]
+    if said := fields.one_of(request.args.get("lang"), ("zh", "en")):
+        session["language"] = said
     if request.method == "POST" and not genuine.is_genuine():
         if (
             "token" not in session

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
+from services.gateway.kit import fields
+
 Row = TypeVar("Row")
 
 
@@ -44,6 +46,9 @@ class Listing:
         """Return a list that is shown whole in the order of its address; `keys`: by what each is sorted."""
         sort = self.state.get("sort", "")
         key = keys.get(sort.removeprefix("-"))
+        if sort and key is None:
+            fields.leave_out()
+            del self.state["sort"]
         return list(rows) if key is None else sorted(rows, key=key, reverse=sort.startswith("-"))
 
     def column(self, words: str, key: str = "", style: str = "", unseen: str = "") -> Column:

@@ -59,9 +59,8 @@ class Sorted(NamedTuple):
 def _wanted() -> dict[str, Any]:
     """Return what the form asks for; days are days in China."""
     since, until = (fields.day(request.args.get(name)) for name in ("since", "until"))
-    kind = request.args.get("kind", "")
     return {
-        "kind": kind if kind in {*GROUPS, *AuditKind} else "",
+        "kind": fields.one_of(request.args.get("kind"), (*GROUPS, *AuditKind)),
         "person_id": fields.number_or_none(request.args.get("person")),
         "about": fields.number_or_none(request.args.get("about")),
         "place_id": fields.number_or_none(request.args.get("place")),

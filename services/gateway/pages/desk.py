@@ -110,7 +110,8 @@ def desk() -> Any:
 @blueprint.get("/messages")
 def messages() -> Any:
     """Show what happened to the transfers that concern one (MSG-02, MSG-09)."""
-    kind, unread = request.args.get("kind", ""), request.args.get("unread") == "1"
+    kind = fields.one_of(request.args.get("kind"), _MESSAGES)
+    unread = bool(fields.flag(request.args.get("unread")))
     inbox = call(transfers.list_messages, _messages(kind))
     found, people, _more = names(
         [item.org_id for item in inbox.items], [item.member_id for item in inbox.items]
@@ -151,18 +152,17 @@ def _messages(kind: str) -> transfers.ListMessages:
     return transfers.ListMessages(
         kind=kind,
         unread_only=request.args.get("unread") == "1",
-        since=_day(request.args.get("since")),
-        until=_day(request.args.get("until")),
+        since=_begin(request.args.get("since")),
+        until=_begin(request.args.get("until")),
         after=request.args.get("after", ""),
         limit=30,
     )
 
 
-def _day(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=clock.CHINA) if text else None
-    except ValueError:
-        raise Refused("bad_request", detail=_("日期的形式是 2027-06-01")) from None
+def _begin(text: str | None) -> datetime | None:
+    """Return when a day begins that stands in the address."""
+    day = fields.day(text)
+    return datetime.combine(day, datetime.min.time(), clock.CHINA) if day else None
 
 
 @blueprint.get("/desk/count")
@@ -213,8 +213,8 @@ def escalations() -> Any:
         say(_("已答复,团员会看到您的意见。"))
         return redirect("/escalations")
     args = request.args
-    reason = Reason.known(args.get("reason", "")) or ""
-    asked = {flag: "1" if args.get(flag) == "1" else "" for flag in ("all", "oldest")}
+    reason = fields.one_of(args.get("reason"), Reason)
+    asked = {name: fields.flag(args.get(name)) for name in ("all", "oldest")}
     listing = Listing("/escalations", {**asked, "reason": reason})
     items = call(
         transfers.list_escalations,

@@ -40,8 +40,8 @@ class Void(msgspec.Struct):
 def letters() -> Any:
     """Show the letters that the acting organisation has issued, narrowed and sorted (DOC-14)."""
     args = request.args
-    state, text = LetterState.known(args.get("state", "")) or "", args.get("text", "").strip()[:100]
-    oldest = args.get("sort") == "number"
+    state, text = fields.one_of(args.get("state"), LetterState), args.get("text", "").strip()[:100]
+    oldest = fields.one_of(args.get("sort"), ("number", "-number")) == "number"
     narrowed = {"state": state, "text": text}
     listing = Listing("/letters", {**narrowed, "sort": "number" if oldest else "-number"})
     after = fields.number(args.get("after"))

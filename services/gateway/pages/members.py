@@ -136,15 +136,16 @@ def _list(org: Any, marked: list[Any], codes: list[Any]) -> Any:
 
     Those of a branch can be ticked, to be marked or given codes.
     """
-    listing = Listing("/members", {**request.args, "branch": str(org.org_id)})
-    show, name = request.args.get("show", ""), fields.person(request.args.get("name"))
+    args = request.args
+    show, name = fields.one_of(args.get("show"), SHOWN), fields.person(args.get("name"))
     narrowed = SHOWN[show][1] if show in SHOWN else {}
-    sort, branch = request.args.get("sort", ""), org.kind == OrgKind.BRANCH
+    sort, branch = fields.one_of(args.get("sort"), SORTS), org.kind == OrgKind.BRANCH
+    listing = Listing("/members", {"branch": str(org.org_id), "show": show, "name": name, "sort": sort})
     wanted = members.ListBelow(
         org_id=org.org_id,
         name=name,
-        sort=sort if sort in SORTS else "",
-        after=fields.number(request.args.get("after")),
+        sort=sort,
+        after=fields.number(args.get("after")),
         limit=BRANCH_PAGE if branch else PAGE,
         **narrowed,
     )

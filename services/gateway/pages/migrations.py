@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from flask import redirect, request
 
 from services.gateway import kit
-from services.gateway.kit import blueprint, calls, names, render, say, send, word
+from services.gateway.kit import blueprint, calls, fields, names, render, say, send, word
 from services.gateway.kit import form as forms
 from services.gateway.kit.language import gettext as _
 from services.gateway.pages import organisations, picking
@@ -60,7 +60,7 @@ def migrations() -> Any:
     form = request.form
     if request.method == "POST" and form.get("do"):
         return _ask(form)
-    open_only = request.args.get("open") == "1"
+    open_only = bool(fields.flag(request.args.get("open")))
     items, *answers = calls((orgs.list_migrations, orgs.ListMigrations()), *picking.org_calls(form))
     shown = [one for one in items if not open_only or one.state in OPEN]
     known, *_more = names([one for item in shown for one in (item.org_id, item.from_org_id, item.to_org_id)])

@@ -272,7 +272,7 @@ def _codes_for(chosen: list[int]) -> list[Any]:
 def graduation() -> Any:
     """Show and mark times of graduation of the branches below (GRAD-06..08, GRAD-32)."""
     done: list[Any] = []
-    unmarked = request.args.get("unmarked") == "1"
+    unmarked = bool(fields.flag(request.args.get("unmarked")))
     read = forms.unsent()
     if request.method == "POST":
         read = forms.read(Marks, request.form)
@@ -295,6 +295,8 @@ def graduation() -> Any:
             "sort": request.args.get("sort", "") if whole else "",
         },
     )
+    if not whole and request.args.get("sort"):
+        fields.leave_out()
     picked = request.args.get("pick", "")
     return kit.render(
         "organisations/graduation.html",

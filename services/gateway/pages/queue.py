@@ -82,17 +82,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(values: Any) -> Asked:
     """Return what an address or a form asks for."""
-    province, check = values.get("province", ""), values.get("check", "")
     return Asked(
-        state=TransferState.known(values.get("state", "")) or "",
-        reason=Reason.known(values.get("reason", "")) or "",
+        state=fields.one_of(values.get("state"), TransferState),
+        reason=fields.one_of(values.get("reason"), Reason),
         source=fields.number(values.get("source")) or None,
-        province=province if province in PROVINCES else "",
-        due=Due.known(values.get("due", "")) or "",
-        check=check if check in (SOME, NONE) or Check.known(check) else "",
-        reminded=values.get("reminded", "") == "True",
+        province=fields.one_of(values.get("province"), PROVINCES),
+        due=fields.one_of(values.get("due"), Due),
+        check=fields.one_of(values.get("check"), (SOME, NONE, *Check)),
+        reminded=bool(fields.one_of(values.get("reminded"), ("True",))),
         name=fields.person(values.get("name")),
-        sort=WorkOrder.known(values.get("sort", "")) or "",
+        sort=fields.one_of(values.get("sort"), WorkOrder),
         after=values.get("after", ""),
     )
 

@@ -47,16 +47,16 @@ def registers() -> Any:
     if request.method == "POST":
         return _decide(forms.value(Decide, request.form))
     args = request.args
-    kind = StayKind.known(args.get("kind", "")) or ""
-    state = StayState.known(args.get("state", "")) or ""
+    kind = fields.one_of(args.get("kind"), StayKind)
+    state = fields.one_of(args.get("state"), StayState)
     name = fields.person(args.get("name"))
-    sort = args.get("sort") if args.get("sort") in ("until", "-until") else ""
-    narrowed = {"kind": kind, "state": state, "name": name, "sort": sort or ""}
+    sort = fields.one_of(args.get("sort"), ("until", "-until"))
+    narrowed = {"kind": kind, "state": state, "name": name, "sort": sort}
     listing = Listing("/registers", narrowed)
     after = fields.number(args.get("after"))
     items = call(
         members.list_retentions,
-        members.ListRetentions(kind=kind, state=state, name=name, sort=sort or "", after=after, limit=PAGE),
+        members.ListRetentions(kind=kind, state=state, name=name, sort=sort, after=after, limit=PAGE),
     )
     found, *_more = names([item.branch_id for item in items])
     return kit.render(

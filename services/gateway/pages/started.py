@@ -46,12 +46,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 def read(values: Any) -> Asked:
     """Return what an address asks for."""
     return Asked(
-        side="target" if values.get("side") == "target" else "source",
-        open="1" if values.get("open") == "1" else "",
-        state=TransferState.known(values.get("state", "")) or "",
-        reason=Reason.known(values.get("reason", "")) or "",
+        side=fields.one_of(values.get("side"), ("source", "target"), "source"),
+        open=fields.flag(values.get("open")),
+        state=fields.one_of(values.get("state"), TransferState),
+        reason=fields.one_of(values.get("reason"), Reason),
         name=fields.person(values.get("name")),
-        oldest="1" if values.get("oldest") == "1" else "",
+        oldest=fields.flag(values.get("oldest")),
         after=fields.number(values.get("after")),
     )
 
