@@ -225,6 +225,18 @@ def test_a_rejected_graduate_is_told(browser, town, house):
     assert re.search(r"驳回</th>\s*<td [^>]*>[^<]*" + township + r"[^<]*\*\*", trail)
 
 
+def test_instants_are_told_as_the_person_wants_them(browser, town, house):
+    """Instants are relative to now until the person wants them as they are; the menu leads both ways."""
+    enter(browser, town, person=FIRST + 1)
+    instants = re.compile(r"<time [^>]*>([^<]+)</time>")
+    written = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
+    for asked, exact in (("", False), ("?times=exact", True), ("", True), ("?times=relative", False)):
+        page = browser.get(f"/mine{asked}").text
+        told = instants.findall(page)
+        assert told and all(bool(written.fullmatch(one)) == exact for one in told), (asked, told)
+        assert f'href="/mine?times={"relative" if exact else "exact"}"' in page
+
+
 @pytest.mark.rule("TRF-22", "TRF-10", "MEM-31")
 def test_the_approval_page_names_whom_to_call(browser, town, house):
     """TRF-22, TRF-10, MEM-31: the decider sees whom to ask, and reasons that fit the transfer's.

@@ -119,6 +119,12 @@ def since(value: datetime) -> str:
 
 
 @blueprint.app_template_global()
+def exact_times() -> bool:
+    """Return whether the person wants instants as they are, not relative to now."""
+    return session.get("times") == "exact"
+
+
+@blueprint.app_template_global()
 def member_pages() -> list[tuple[str, str]]:
     """Return the pages of a member's own shell: address and name."""
     return [("/", _("首页")), ("/mine", _("我的转接")), ("/messages", _("消息")), ("/me", _("我的"))]
@@ -293,12 +299,14 @@ def parties(items: Iterable[Any]) -> list[int | None]:
 
 @blueprint.before_request
 def guard() -> WerkzeugResponse | None:
-    """Refuse a form that no page of ours sent, and what nobody can have typed; switch the language.
+    """Refuse a form that no page of ours sent, and what nobody can have typed; switch language and times.
 
     Where a number stands in the address in place of a name, lead to the page without it.
     """
     if said := fields.one_of(request.args.get("lang"), ("zh", "en")):
         session["language"] = said
+    if said := fields.one_of(request.args.get("times"), ("exact", "relative")):
+        session["times"] = said
     if request.method == "POST" and not genuine.is_genuine():
         if (
             "token" not in session
