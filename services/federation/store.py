@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -185,3 +186,178 @@ def early(tx: Connection, subjects: Collection[str]) -> dict[str, list[Received]
     for row in tx.execute(_EARLY, {"subjects": sorted(subjects)}):
         found.setdefault(row.subject, []).append(Received(*row))
     return found
+
+
+# ---- what waits to be sent -----------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """Whether the peer answers: since when not, after how many tries, when the next is made; paused since."""
+
+    down_since: datetime | None
+    failures: int
+    probe_at: datetime | None
+    paused_at: datetime | None
+
+
+class Claimed(NamedTuple):
+    """A message of ours that is being sent."""
+
+    subject: str
+    seq: int
+    jws: str
+    sha256: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A message of ours that is not sent any more: the peer has it, or a person has to look."""
+
+    subject: str
+    seq: Int
+    state: str
+    receipt: str | None
+    code: str
+
+
+@dataclass(frozen=True)
+class Again:
+    """A message of ours that is sent again later."""
+
+    subject: str
+    seq: Int
+    next_at: datetime
+    code: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Messages of ours that the peer had and has no more, from a number to before another."""
+
+    subject: str
+    first: Int
+    before: Int
+
+
+_LINE = sa.text("SELECT down_since, failures, probe_at, paused_at FROM line")
+_DRAW = sa.text("INSERT INTO line DEFAULT VALUES ON CONFLICT DO NOTHING")
+_PARK = sa.text("""
+    -- what is refused as expired takes its number, so it goes out all the same where another waits behind it
+    UPDATE sent s SET state = 'parked', receipt_code = 'expired', settled_at = :now
+    WHERE state = 'waiting' AND expires_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
+        AND NOT EXISTS (SELECT FROM sent later
+            WHERE later.subject = s.subject AND later.seq > s.seq AND later.state = 'waiting'
+                AND (later.expires_at IS NULL OR later.expires_at > :now))""")
+_CLAIM = sa.text("""
+    -- oldest first, and no more than a request may hold
+    WITH due AS (SELECT subject, seq, said_at, length(jws) AS size FROM sent
+        WHERE state = 'waiting' AND next_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
+        ORDER BY said_at, subject, seq LIMIT :limit FOR UPDATE SKIP LOCKED),
+    fitting AS (SELECT subject, seq,
+            sum(size + 3) OVER (ORDER BY said_at, subject, seq) AS bytes FROM due),
+    taken AS (UPDATE sent s SET lease = CAST(:lease AS uuid), leased_until = :until
+        FROM fitting f WHERE s.subject = f.subject AND s.seq = f.seq AND f.bytes <= :bytes
+        RETURNING s.subject, s.seq, s.jws, s.sha256, s.attempts, s.said_at)
+    SELECT subject, seq, jws, sha256, attempts FROM taken ORDER BY said_at, subject, seq""")
+_SETTLE = sa.text(f"""
+    UPDATE sent s SET (state, receipt, receipt_code, settled_at, lease, leased_until, attempts) =
+        (i.state, i.receipt, i.code, :now, NULL, NULL, s.attempts + 1)
+    FROM {recordset(Settled)} WHERE s.subject = i.subject AND s.seq = i.seq AND s.state = 'waiting'""")
+_AGAIN = sa.text(f"""
+    UPDATE sent s SET (next_at, receipt_code, lease, leased_until, attempts) =
+        (i.next_at, i.code, NULL, NULL, s.attempts + 1)
+    FROM {recordset(Again)} WHERE s.subject = i.subject AND s.seq = i.seq AND s.state = 'waiting'""")
+_RELEASE = sa.text("""
+    UPDATE sent SET lease = NULL, leased_until = NULL
+    WHERE lease = CAST(:lease AS uuid) AND state = 'waiting'""")
+_MISSING = sa.text(f"""
+    UPDATE sent s SET (state, next_at) = ('waiting', :now)
+    FROM {recordset(Missing)} WHERE s.subject = i.subject AND s.seq >= i.first AND s.seq < i.before
+        AND s.state = 'receipted'""")
+_AWAY = sa.text("""
+    UPDATE line SET (down_since, failures, probe_at) =
+        (coalesce(down_since, :now), failures + 1, CAST(:probe AS timestamptz))""")
+_BACK = sa.text("UPDATE line SET (down_since, failures, probe_at, skew_ms) = (NULL, 0, NULL, :skew)")
+_NEXT = sa.text("SELECT min(greatest(next_at, leased_until)) FROM sent WHERE state = 'waiting'")
+_SEND_AGAIN = sa.text("""
+    UPDATE sent SET (state, next_at, attempts) = ('waiting', :now, 0)
+    WHERE subject = :subject AND seq = :seq AND state <> 'waiting'""")
+_PAUSE = sa.text("UPDATE line SET paused_at = CAST(:at AS timestamptz)")
+
+
+def line(tx: Connection) -> Line:
+    """Return whether the peer answers, as far as is known."""
+    found = db.row(Line, tx.execute(_LINE))
+    if found is None:
+        tx.execute(_DRAW)
+        found = Line(None, 0, None, None)
+    return found
+
+
+def park_expired(tx: Connection, now: datetime) -> int:
+    """Leave to a person what has expired unsent and holds nothing up; return how many (FED-11)."""
+    return int(tx.execute(_PARK, {"now": now}).rowcount)
+
+
+def claim(
+    tx: Connection, lease: UUID, now: datetime, until: datetime, limit: int, size: int
+) -> list[Claimed]:
+    """Take up to `limit` messages of up to `size` bytes to send, oldest first; nobody else does until then.
+
+    A lease that has passed is anybody's.
+    """
+    found = tx.execute(
+        _CLAIM, {"lease": str(lease), "now": now, "until": until, "limit": limit, "bytes": size}
+    )
+    return db.rows(Claimed, found)
+
+
+def settle(tx: Connection, some: Sequence[Settled], now: datetime) -> None:
+    """Store that messages are not sent any more."""
+    if some:
+        db.run(tx, _SETTLE, some, now=now)
+
+
+def again(tx: Connection, some: Sequence[Again]) -> None:
+    """Store when messages are sent again."""
+    if some:
+        db.run(tx, _AGAIN, some)
+
+
+def release(tx: Connection, lease: UUID) -> None:
+    """Give back what was taken and is not settled; it counts as not tried."""
+    tx.execute(_RELEASE, {"lease": str(lease)})
+
+
+def miss(tx: Connection, some: Sequence[Missing], now: datetime) -> None:
+    """Send again what the peer had and says that it is missing: the same bytes, so no harm is done."""
+    if some:
+        db.run(tx, _MISSING, some, now=now)
+
+
+def away(tx: Connection, now: datetime, probe_at: datetime) -> None:
+    """Store that the peer does not answer, and when it is tried again."""
+    tx.execute(_AWAY, {"now": now, "probe": probe_at})
+
+
+def back(tx: Connection, skew_ms: int) -> None:
+    """Store that the peer answers, and how far its clock is ahead."""
+    tx.execute(_BACK, {"skew": skew_ms})
+
+
+def next_due(tx: Connection) -> datetime | None:
+    """Return when the next message is to be sent that waits."""
+    found: datetime | None = tx.scalar(_NEXT)
+    return found
+
+
+def send_again(tx: Connection, subject: str, seq: int, now: datetime) -> bool:
+    """Have a message sent again, parked or receipted, as a person asks; return whether there is one."""
+    return bool(tx.execute(_SEND_AGAIN, {"subject": subject, "seq": seq, "now": now}).rowcount)
+
+
+def pause(tx: Connection, at: datetime | None) -> None:
+    """Let nothing go out since an instant; None: let it go again."""
+    tx.execute(_DRAW)
+    tx.execute(_PAUSE, {"at": at})

@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from services.federation import models
-from tests.federation.factories import End, two_sides
+from shared import clock
+from tests.federation.factories import DAY, End, two_sides
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +22,8 @@ def ends(engines, tmp_path) -> Iterator[tuple[End, End]]:
     yield End(engines[0], "national", "BJ", here), End(engines[1], "BJ", "national", there)
     for engine in engines:
         with engine.begin() as tx:
-            tables = ", ".join(table.name for table in models.metadata.sorted_tables)
-            tx.execute(sa.text(f"TRUNCATE {tables}"))
+            for table in models.metadata.sorted_tables:
+                tx.execute(sa.delete(table))
 
 
 @pytest.fixture
@@ -33,3 +34,11 @@ def here(ends) -> End:
 @pytest.fixture
 def there(ends) -> End:
     return ends[1]
+
+
+@pytest.fixture
+def today(here, there) -> None:
+    """Let both ends live today, by the clock of the process, with keys that are valid."""
+    for end, other in ((here, there), (there, here)):
+        end.now = clock.now()
+        other.bridge.keys.add(end.bridge.keys.rotate(clock.now() - 2 * DAY))

@@ -15,17 +15,12 @@ from services.federation import door, envelope
 from services.federation.door import MOST_BYTES, MOST_MESSAGES, Allowance
 from services.federation.protocol import Act, Type, Word
 from shared import clock, db
-from tests.federation.factories import DAY, End, example, fields, message, part, served
+from tests.federation.factories import End, example, fields, message, part, served
 
 OURS, THEIRS = "national:7", "BJ:7"
 
 
-@pytest.fixture(autouse=True)
-def today(here, there):
-    """The keys are valid today, by the clock of the process."""
-    for end, other in ((here, there), (there, here)):
-        end.now = clock.now()
-        other.bridge.keys.add(end.bridge.keys.rotate(clock.now() - 2 * DAY))
+pytestmark = pytest.mark.usefixtures("today")
 
 
 @pytest.fixture

@@ -1,0 +1,276 @@
+"""The courier of a bridge: carries what waits to the peer and brings its receipts (FED-11, FED-13).
+
+A message is taken with a lease, carried without any transaction, and settled by the peer's signed receipt
+alone. While the peer is away one message is tried, with growing pauses, and not all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+import urllib3
+from msgspec import Meta
+from urllib3.exceptions import HTTPError
+
+from services.federation import envelope, store
+from services.federation.envelope import NotTaken, message_id, read_json, verified
+from services.federation.handovers import Bridge
+from services.federation.schemas import FAULTS, Receipt, Taken
+from services.federation.store import Again, Claimed, Missing, Settled
+from shared import clock, metrics
+from shared.db import Database
+
+log = logging.getLogger("tuanqiao.federation")
+
+MOST_MESSAGES = 100
+MOST_BYTES = 500 * 1024
+"""Of the messages in a request; the peer takes 512 KiB."""
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 90.0
+LEASE = timedelta(seconds=120)
+"""Longer than any request, so that what a killed courier had taken is soon taken by another."""
+LONGEST_ANSWER = 1024 * 1024
+LONGEST_PAUSE = 3600.0
+LOOK_AGAIN_SECONDS = 5.0
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class NoAnswer(Exception):
+    """The peer has not answered as agreed; `wait` is for how long it wants to be left alone, in seconds."""
+
+    def __init__(self, why: str, wait: float = 0.0) -> None:
+        super().__init__(why)
+        self.wait = wait
+
+
+class Receipts(msgspec.Struct, frozen=True):
+    """The body of an answer."""
+
+    receipts: Annotated[list[str], Meta(max_length=MOST_MESSAGES)]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the peer's door is, and how one shows that it is the right one.
+
+    Attributes:
+        url: `https://host:port`; `http` on this machine alone.
+        authorities: A file with the certificates that are believed; None: those of the system.
+        certificate: Our own certificate, for mutual TLS.
+        private_key: Its key.
+
+    """
+
+    url: str
+    authorities: Path | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an address over which anybody could read along.
+
+        Raises:
+            ValueError: It is none, or not `https`.
+
+        """
+        parts = urlsplit(self.url)
+        local = parts.scheme == "http" and parts.hostname in LOCAL
+        plain = not (parts.username or parts.query or parts.fragment) and parts.path in ("", "/")
+        if not parts.hostname or not plain or (parts.scheme != "https" and not local):
+            raise ValueError("a bridge leads to https://host:port")
+
+    def pool(self) -> urllib3.PoolManager:
+        """Return connections to it: TLS with its name checked, no proxy, no redirects."""
+        return urllib3.PoolManager(
+            num_pools=1,
+            maxsize=2,
+            retries=False,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=str(self.authorities) if self.authorities else None,
+            cert_file=str(self.certificate) if self.certificate else None,
+            key_file=str(self.private_key) if self.private_key else None,
+        )
+
+
+def pause(tries: int, dice: random.Random) -> float:
+    """Return how long to wait after so many tries, in seconds: any part of 1 s, 2 s, 4 s, at most an hour."""
+    return dice.uniform(0.0, min(LONGEST_PAUSE, 2.0 ** min(max(tries, 1) - 1, 12)))
+
+
+@dataclass
+class Courier:
+    """The courier of one bridge; several may run at once.
+
+    Attributes:
+        bridge: Our end.
+        database: Its own.
+        address: The peer's door.
+        dice: For the pauses.
+        patience: How long an answer may take, in seconds; less than `LEASE`.
+
+    """
+
+    bridge: Bridge
+    database: Database
+    address: Address
+    dice: random.Random = field(default_factory=random.Random)
+    patience: float = ANSWER_SECONDS
+
+    def __post_init__(self) -> None:
+        """Open no connection yet."""
+        self._pool = self.address.pool()
+        for result in (*Taken, *FAULTS, NO_RECEIPT):
+            metrics.BRIDGE_SENT.labels(self.bridge.peer, str(result))
+
+    def turn(self, machinery: object = None) -> float | None:
+        """Carry what waits, a bundle of it; return the seconds until the next turn, 0 for at once."""
+        now, lease = clock.now(), uuid4()
+        with self.database.transaction(tells=False) as tx:
+            line = store.line(tx)
+            if line.paused_at is not None:
+                return LOOK_AGAIN_SECONDS
+            if line.probe_at is not None and line.probe_at > now:
+                return min(LOOK_AGAIN_SECONDS, (line.probe_at - now).total_seconds())
+            store.park_expired(tx, now)
+            most = MOST_MESSAGES if line.down_since is None else 1
+            some = store.claim(tx, lease, now, now + LEASE, most, MOST_BYTES)
+            if not some:
+                return _until(store.next_due(tx), now)
+        # from here to the answer no transaction is open, and no lock held
+        try:
+            receipts = self._carry(some)
+        except NoAnswer as error:
+            wait = max(error.wait, pause(line.failures + 1, self.dice))
+            now = clock.now()
+            with self.database.transaction(tells=False) as tx:
+                store.release(tx, lease)
+                store.away(tx, now, now + timedelta(seconds=wait))
+            if line.down_since is None:
+                log.warning("%s does not answer: %s", self.bridge.peer, error)
+            return min(LOOK_AGAIN_SECONDS, wait)
+        if line.down_since is not None:
+            log.info("%s answers again, since %s it has not", self.bridge.peer, line.down_since)
+        self._settle(some, receipts, clock.now())
+        return 0.0
+
+    def _carry(self, some: Sequence[Claimed]) -> dict[str, tuple[str, Receipt]]:
+        """Post messages; return the receipts that the peer has signed, by the hash of their message.
+
+        Raises:
+            NoAnswer: There is not one.
+
+        """
+        body = msgspec.json.encode({"messages": [one.jws for one in some]})
+        status, headers, answer = self._post(body)
+        if status != 200:
+            raise NoAnswer(f"HTTP {status}", _retry_after(headers.get("Retry-After", "")))
+        found = {}
+        try:
+            texts = read_json(answer, Receipts).receipts
+        except ValueError:
+            raise NoAnswer("an answer that holds no receipts") from None
+        ring = self.bridge.keys.ring()
+        for text in texts:
+            try:
+                payload, key = verified(text, envelope.RECEIPT, ring)
+                one = read_json(payload, Receipt)
+            except (NotTaken, ValueError):
+                continue
+            if (one.source, one.dest) == (self.bridge.peer, self.bridge.me) and key.good_at(one.time):
+                found[one.sha256] = text, one
+        if not found:
+            raise NoAnswer("an answer without a receipt of the peer's")
+        return found
+
+    def _post(self, body: bytes) -> tuple[int, Any, bytes]:
+        """Return status, headers and body of the answer.
+
+        Raises:
+            NoAnswer: There is none in time, or one without end.
+
+        """
+        ends = time.monotonic() + self.patience
+        try:
+            answer = self._pool.request(
+                "POST",
+                self.address.url.rstrip("/") + "/bridge/v1/messages",
+                body=body,
+                headers={"Content-Type": "application/json"},
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=self.patience),
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            read = bytearray()
+            try:
+                while more := answer.read1(65_536):
+                    read += more
+                    if len(read) > LONGEST_ANSWER or time.monotonic() > ends:
+                        answer.close()
+                        raise NoAnswer("an answer without end")
+            finally:
+                answer.release_conn()
+        except (HTTPError, OSError) as error:
+            # the kind alone: what libraries say may hold addresses and what was sent
+            raise NoAnswer(type(error).__name__) from None
+        return answer.status, answer.headers, bytes(read)
+
+    def _settle(
+        self, some: Sequence[Claimed], receipts: dict[str, tuple[str, Receipt]], now: datetime
+    ) -> None:
+        """Store what the receipts say."""
+        settled, later, missing = [], [], []
+        for one in some:
+            text, said = receipts.get(one.sha256, ("", None))
+            named = said and said.of in ("", message_id(self.bridge.me, one.subject, one.seq))
+            result = str(said.code or said.status) if said and named else NO_RECEIPT
+            metrics.BRIDGE_SENT.labels(self.bridge.peer, result).inc()
+            if said is not None and named and said.status is not Taken.REFUSED:
+                settled.append(Settled(one.subject, one.seq, "receipted", text, ""))
+            elif said is not None and named and said.code and not FAULTS[said.code].again:
+                settled.append(Settled(one.subject, one.seq, "parked", text, result))
+                log.error("%s refuses a message for good: %s", self.bridge.peer, result)
+            else:
+                at = now + timedelta(seconds=pause(one.attempts + 1, self.dice))
+                later.append(Again(one.subject, one.seq, at, result))
+            if said is not None and named and 0 < said.expected_seq < one.seq:
+                missing.append(Missing(one.subject, said.expected_seq, one.seq))
+        ahead = [(said.time - now).total_seconds() for _, said in receipts.values()]
+        with self.database.transaction(tells=False) as tx:
+            # first, so that what has just come with the others is not taken for missing
+            store.miss(tx, missing, now)
+            store.settle(tx, settled, now)
+            store.again(tx, later)
+            # repetitions get a receipt of before, so the latest says most
+            store.back(tx, max(-MOST_SKEW, min(MOST_SKEW, round(1000 * max(ahead)))))
+
+
+NO_RECEIPT = "no_receipt"
+MOST_SKEW = 2**31 - 1
+
+
+def _until(due: datetime | None, now: datetime) -> float:
+    """Return how long to sleep when nothing is due."""
+    wait = LOOK_AGAIN_SECONDS if due is None else (due - now).total_seconds()
+    return min(LOOK_AGAIN_SECONDS, max(0.05, wait))
+
+
+def _retry_after(text: str) -> float:
+    """Return the seconds that a `Retry-After` asks for, at most an hour; 0 for none."""
+    try:
+        wait = (
+            float(text) if text.isdecimal() else (parsedate_to_datetime(text) - clock.now()).total_seconds()
+        )
+    except (TypeError, ValueError):
+        return 0.0
+    return min(LONGEST_PAUSE, max(0.0, wait))
