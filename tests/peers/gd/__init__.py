@@ -1,0 +1,1 @@
+"""GD: the other side of a bridge, written from docs/federation.md alone; README.md says how it is run."""
