@@ -7,7 +7,7 @@ organisation and, where the rule says so, for its direct subordinates or its sub
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -189,12 +189,13 @@ _ADMINISTERED = sa.text("""
     FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint)
     JOIN administrator_directory a USING (person_id, org_id)
     JOIN org_directory o USING (org_id)
-    WHERE a.active AND NOT o.deleted""")
+    WHERE a.active AND NOT o.deleted AND o.system = 'national'""")
 
 
 def administering(tx: Connection, actors: Iterable[Actor], observers: bool = False) -> set[Actor]:
     """Return those of the actors who administer the organisation they claim to act for (ROLE-04).
 
+    Nobody here acts for an organisation that another system keeps (FED-01).
     With `observers`: also those who may only look at it (ROLE-10).
     """
     claimed = {actor for actor in actors if actor.org_id is not None}
@@ -231,6 +232,16 @@ def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, Org]:
         return {}
     rows = db.rows(Org, tx.execute(_BY_ID, {"ids": ids}))
     return {row.org_id: row for row in rows if not row.deleted}
+
+
+_OF_OTHERS = sa.text("""
+    SELECT org_id FROM org_directory
+    WHERE org_id = ANY(CAST(:ids AS bigint[])) AND system <> 'national'""")
+
+
+def of_others(tx: Connection, org_ids: Collection[int]) -> set[int]:
+    """Return those organisations that another system keeps, deleted ones too (FED-01)."""
+    return set(tx.scalars(_OF_OTHERS, {"ids": sorted(org_ids)})) if org_ids else set()
 
 
 def require_above(

@@ -110,6 +110,7 @@ class Service(BusService):
         contract.check_letter: letters.check_letter,
         contract.list_audit: log.answer,
     }
+    of_others = staticmethod(directory.of_others)
     gauges = staticmethod(lists.gauges)
     loops = (graduation.CONVERT, imports.ENTER, identity.CHECK, log.loop)
 

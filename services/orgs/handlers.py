@@ -363,7 +363,7 @@ def on_cadre_changed(tx: Connection, items: list[CadreChanged]) -> None:
 def on_administrator_registered(tx: Connection, items: list[AdministratorRegistered]) -> None:
     """Give the rights that registration codes promised, while there is room (ADM-09, ADM-11).
 
-    Where there is none, that is told.
+    Where there is none, or where another system keeps the organisation (FED-01), that is told.
     """
     store.lock(tx, [item.org_id for item in items])
     orgs = store.by_ids(tx, [item.org_id for item in items])
@@ -375,7 +375,8 @@ def on_administrator_registered(tx: Connection, items: list[AdministratorRegiste
         having = holders.setdefault(item.org_id, set())
         if item.person_id in having:
             continue
-        if item.org_id in orgs and len(having) < reference.administrator_limit(orgs[item.org_id].kind):
+        kept_here = item.org_id in orgs and orgs[item.org_id].system == System.NATIONAL
+        if kept_here and len(having) < reference.administrator_limit(orgs[item.org_id].kind):
             having.add(item.person_id)
             given.append(_promised(item))
         else:

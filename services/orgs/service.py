@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.orgs import handlers, settings
+from services.orgs import handlers, settings, store
 from services.orgs.history import handlers as history
 from services.orgs.log import log
 from services.orgs.migration import handlers as migration
@@ -57,4 +57,5 @@ class Service(BusService):
         contract.get_orgs_at: history.get_orgs_at,
         contract.list_audit: history.list_audit,
     }
+    of_others = staticmethod(store.of_others)
     loops = (migration.MOVE, naming.REBUILD, log.loop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, cast
@@ -304,7 +304,12 @@ _ADMINISTRATORS = sa.text("""
 _RIGHTS = sa.text("""
     SELECT org_id, person_id, observer FROM administrators
     WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active""")
-_MINE = sa.text("SELECT org_id FROM administrators WHERE person_id = :person AND active ORDER BY org_id")
+_OF_OTHERS = sa.text(
+    "SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) AND system <> 'national'"
+)
+_MINE = sa.text("""
+    SELECT a.org_id FROM administrators a JOIN orgs o USING (org_id)
+    WHERE a.person_id = :person AND a.active AND o.system = 'national' ORDER BY a.org_id""")
 _LOCK = sa.text(
     "SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) ORDER BY org_id FOR NO KEY UPDATE"
 )
@@ -322,6 +327,11 @@ def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, Org]:
     """Return living organisations by id."""
     wanted = sorted({one for one in ids if one is not None})
     return {row.org_id: row for row in db.rows(Org, tx.execute(_BY_IDS, {"ids": wanted}))}
+
+
+def of_others(tx: Connection, org_ids: Collection[int]) -> set[int]:
+    """Return those organisations that another system keeps, deleted ones too (FED-01)."""
+    return set(tx.scalars(_OF_OTHERS, {"ids": sorted(org_ids)})) if org_ids else set()
 
 
 def as_org(row: Org) -> domain.OrgRow:
@@ -377,7 +387,7 @@ def rights(tx: Connection, org_ids: Sequence[int]) -> list[Holder]:
 
 
 def administered_by(tx: Connection, person_id: int) -> list[int]:
-    """Return the organisations that a person administers."""
+    """Return the organisations that a person administers; none that another system keeps."""
     return list(tx.scalars(_MINE, {"person": person_id}))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -26,7 +26,7 @@ from shared.guard import guarded
 from shared.identity import Actor, Verifier
 from shared.inbox import Handler, Inbox, Incoming, parts
 from shared.messages import MAX_ITEMS, Act, Command, Event, Query, decoding
-from shared.messages.limits import MAX_ID
+from shared.messages.limits import MAX_ID, orgs_of
 from shared.settings import Environment, Settings
 from shared.translations import N_
 
@@ -49,6 +49,7 @@ Given = list[tuple[int, list[Asked[Any]]]]
 """The items of several calls, each with the place of its call in the batch."""
 CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
 QueryHandler = Callable[[Connection, Any, Actor | None], Any]
+OfOthers = Callable[[Connection, Collection[int]], set[int]]
 
 _encode = msgspec.json.encode
 EarlyAnswers = Callable[[int, list[bytes]], None]
@@ -61,6 +62,11 @@ LIMITS_ALONE = db.Limits(statement=8.0, lock=5.0)
 """For one call: less than its caller waits."""
 AGAIN_SECONDS, AGAIN_PAUSE = 1.0, 0.2
 """How long calls are tried again after the database has gone: a lost connection is made again by then."""
+
+
+def no_others(tx: Connection, org_ids: Collection[int]) -> set[int]:
+    """Return nothing: the service changes nothing that another system could keep."""
+    return set()
 
 
 class _Undone(Exception):
@@ -88,7 +94,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.shown = metrics.Shown()
         self._begin_counters(service.events)
         self.verifier = Verifier(settings.keys)
-        self.serve(service.commands, service.queries)
+        self.serve(service.commands, service.queries, service.of_others)
         self.stopping = False
         self._away = False
         self.on_stop: list[Callable[[], None]] = []
@@ -106,10 +112,18 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             metrics.BACKGROUND_FAILURES.labels(self.name, entrypoint)
 
     def serve(
-        self, commands: Mapping[Command, CommandHandler], queries: Mapping[Query, QueryHandler]
+        self,
+        commands: Mapping[Command, CommandHandler],
+        queries: Mapping[Query, QueryHandler],
+        of_others: OfOthers = no_others,
     ) -> None:
-        """Take the calls of these tables; each is read by its contract."""
+        """Take the calls of these tables; each is read by its contract.
+
+        What names an organisation that another system keeps is refused (`BusService.of_others`).
+        """
+        self.of_others = of_others
         self.commands = {command.name: guarded(handler) for command, handler in commands.items()}
+        self.replies = {command.name: command.reply for command in commands}
         self.decoders = {
             command.name: msgspec.json.Decoder(list[command.item])  # type: ignore[name-defined]
             for command in commands
@@ -266,13 +280,26 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
     def _handle(self, tx: Connection, name: str, given: Given, answers: list[bytes]) -> None:
         """Call the handler of a command once for the items of all callers; share its replies out again."""
         every = [one for _, items in given for one in items]
-        replies = self.commands[name](tx, every)
-        if len(replies) != len(every):
-            raise RuntimeError(f"{name} answered {len(replies)} of {len(every)} items")
+        closed = self._closed(tx, every)
+        here = [one for one, shut in zip(every, closed, strict=True) if not shut]
+        answered = self.commands[name](tx, here) if here else []
+        if len(answered) != len(here):
+            raise RuntimeError(f"{name} answered {len(answered)} of {len(here)} items")
+        rest = iter(answered)
+        replies = [
+            _refused(self.replies[name], one.item) if shut else next(rest)
+            for one, shut in zip(every, closed, strict=True)
+        ]
         start = 0
         for at, items in given:
             answers[at] = _encode({"ok": replies[start : start + len(items)]})
             start += len(items)
+
+    def _closed(self, tx: Connection, asked: Sequence[Asked[Any]]) -> list[bool]:
+        """Return of each item whether an organisation that it names, or acts for, is another system's."""
+        named = [_named(one) for one in asked]
+        of_others = self.of_others(tx, set().union(*named))
+        return [not of_others.isdisjoint(orgs) for orgs in named]
 
     def _items(self, call: Call) -> list[Any]:
         decoder = self.decoders.get(call.name)
@@ -330,6 +357,8 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                 try:
                     if sessions_ended.ended(tx, [session]):
                         raise Refused("token_expired")
+                    if isinstance(asked, Act) and self.of_others(tx, orgs_of(request)):
+                        raise Refused("mirrored")
                     answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
                 except Refused as refused:
                     # inside: what a refusal has counted, such as a failed sign-in, is committed
@@ -358,6 +387,18 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         metrics.BATCH_SECONDS.labels(self.name, kind).observe(time.perf_counter() - started)
 
 
+def _named(one: Asked[Any]) -> set[int]:
+    """Return the organisations that an item names, and the one that is acted for."""
+    named = orgs_of(one.item)
+    return named if one.actor.org_id is None else {*named, one.actor.org_id}
+
+
+def _refused(reply: type[Any], item: Any) -> Any:
+    """Return the reply to an item about an organisation that another system keeps."""
+    same = {name: getattr(item, name) for name in reply.__struct_fields__ if hasattr(item, name)}
+    return reply(**{**same, "refusal": Refusal("mirrored")})
+
+
 def _problem(refusal: Refusal) -> bytes:
     return _encode({"refused": refusal})
 
@@ -381,6 +422,8 @@ class BusService:
         events: Event class to handler of its items.
         commands: Command to handler of its items; one reply per item.
         queries: Query or act to handler.
+        of_others: Which of these organisations another system keeps: nothing is changed there, neither by
+            an item that names one nor by who acts for one (FED-01).
         loops: Background work that runs as long as the service does.
         gauges: Reads the service's own gauges; cheap, since each scrape asks.
         linger: Seconds that events may wait to become a larger batch.
@@ -392,6 +435,7 @@ class BusService:
     events: ClassVar[Mapping[type[Event], Handler]] = {}
     commands: ClassVar[Mapping[Command, CommandHandler]] = {}
     queries: ClassVar[Mapping[Query, QueryHandler]] = {}
+    of_others = staticmethod(no_others)
     loops: ClassVar[Sequence[background.Loop]] = ()
     gauges = staticmethod(no_gauges)
     linger: ClassVar[float] = 0.0

@@ -94,6 +94,7 @@ def _id(description: str) -> Meta:
 # ---- ids and numbers -----------------------------------------------------------------------------
 
 OrgId = Annotated[int, _id("an organisation")]
+OrgBeside = Annotated[int, _id("an organisation that is named, and stays as it is")]
 PersonId = Annotated[int, _id("a person; members and cadres alike")]
 TransferId = Annotated[int, _id("a transfer")]
 Id = Annotated[int, _id("the number of an entry")]
@@ -279,3 +280,23 @@ def dated_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 
 def _is_dated(hint: Any) -> bool:
     return hint in (dt.date, dt.datetime) or any(_is_dated(one) for one in getattr(hint, "__args__", ()))
+
+
+@cache
+def org_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the names of a contract's fields that name organisations, one or several."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(name for name in kind.__struct_fields__ if _names_orgs(hints[name]))
+
+
+def _names_orgs(hint: Any) -> bool:
+    return hint in (OrgId, OrgIds) or any(_names_orgs(one) for one in getattr(hint, "__args__", ()))
+
+
+def orgs_of(item: msgspec.Struct) -> set[int]:
+    """Return the organisations that a request names."""
+    found: set[int] = set()
+    for name in org_fields(type(item)):
+        value = getattr(item, name)
+        found.update(value if isinstance(value, list) else () if value is None else (value,))
+    return found

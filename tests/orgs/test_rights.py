@@ -3,8 +3,11 @@
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from services.orgs import handlers, store
+from services.orgs.naming import handlers as naming
+from services.orgs.naming import store as naming_store
 from shared.bus.service import Asked
 from shared.identity import Actor
 from shared.messages.members import AdministratorRegistered, CadreChanged
@@ -12,6 +15,7 @@ from shared.messages.orgs import SetAdministrator
 from tests.orgs.factories import (
     COLLEGE,
     DEAN,
+    OTHER_SCHOOL,
     PRESIDENT,
     SCHOOL,
     cadre,
@@ -101,3 +105,24 @@ def test_observers(tx, configure):
         for one in events(tx, "administrator_changed")
         if one["person_id"] == 800
     ] == [(True, True), (False, True)]
+
+
+@pytest.mark.rule("FED-01")
+def test_a_promised_right_over_what_another_system_keeps(tx):
+    """FED-01: a code that was made out before gives no right over an organisation of the three."""
+    for one in (OTHER_SCHOOL, SCHOOL):
+        handlers.on_administrator_registered(tx, [AdministratorRegistered(org_id=one, person_id=4711)])
+    assert 4711 in holders(tx, SCHOOL) and 4711 not in holders(tx, OTHER_SCHOOL)
+    assert [one["org_id"] for one in events(tx, "registration_refused")] == [OTHER_SCHOOL]
+
+
+@pytest.mark.rule("FED-01")
+def test_names_that_another_system_gives(tx):
+    """FED-01: names are built anew below the centre, but not those of the three."""
+    for org, short in ((OTHER_SCHOOL, "华南大学团委"), (SCHOOL, "江汉大学团委")):
+        tx.execute(
+            sa.text("UPDATE orgs SET short_name = :short WHERE org_id = :org"), {"short": short, "org": org}
+        )
+    rows = naming_store.below(tx, "1.", "1.", 100)
+    renamed = {row.org_id for row, _name in naming.changes(rows, {})}
+    assert SCHOOL in renamed and OTHER_SCHOOL not in renamed

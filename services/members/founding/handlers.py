@@ -118,7 +118,7 @@ def make(
     changes nothing.
 
     Raises:
-        Refused: `unknown_org`, `has_administrators` unless `force`, `too_many_administrators`,
+        Refused: `unknown_org`, `mirrored`, `has_administrators` unless `force`, `too_many_administrators`,
             `name_differs`, `post_unknown`, `secretary_in_post`, and what is wrong with name and
             number.
 
@@ -147,6 +147,8 @@ def _org(tx: Connection, org_id: int | None) -> directory.Org:
     org = directory.find(tx, [org_id]).get(org_id) if org_id else None
     if org is None:
         raise Refused("unknown_org")
+    if directory.of_others(tx, [org.org_id]):
+        raise Refused("mirrored")
     return org
 
 

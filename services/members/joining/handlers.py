@@ -141,6 +141,8 @@ def _held_code(tx: Connection, request: RegisterAdministrator, tries: list[throt
         throttle.count(tx, tries)
     having = posts_store.administrators(tx, [held.org_id]).get(held.org_id, 0) if held is not None else 0
     refusal = rules.check_use(held.kind if held is not None else None, having, request.post)
+    if held is not None:
+        refusal = rules.check_kept_here(held.system) or refusal
     if refusal is not None:
         raise Refused.of(refusal)
     assert held is not None

@@ -8,7 +8,7 @@ from services.members import domain
 from services.members.entering.rules import was_deleted_elsewhere
 from shared import reference
 from shared.errors import Refusal
-from shared.messages.words import MADE_BY_THE_SYSTEM
+from shared.messages.words import MADE_BY_THE_SYSTEM, System
 
 CLOSED_TO_APPLICANTS = MADE_BY_THE_SYSTEM
 """Purposes of organisations that people do not apply to."""
@@ -46,6 +46,11 @@ def check_use(kind: str | None, administrators: int, post: str) -> Refusal | Non
     if administrators >= limit:
         return Refusal("too_many_administrators", {"limit": str(limit)})
     return None if post in reference.POSTS[kind] else Refusal("post_unknown")
+
+
+def check_kept_here(system: str) -> Refusal | None:
+    """Return why nobody becomes administrator of an organisation: another system keeps it (FED-01)."""
+    return None if system == System.NATIONAL else Refusal("mirrored")
 
 
 def check_newcomer(name: str, id_number: str, password: str, today: date) -> Refusal | None:

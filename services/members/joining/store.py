@@ -30,6 +30,7 @@ class Code(NamedTuple):
     org_id: int
     name: str
     kind: str
+    system: str
 
 
 class Registration(NamedTuple):
@@ -77,7 +78,7 @@ _ISSUE = sa.text(f"""
 _ORGS_OF_CODE = sa.text("SELECT org_id FROM registration_codes WHERE code_index = :code")
 
 _HOLD_CODE = sa.text("""
-    SELECT c.*, o.name, o.kind
+    SELECT c.*, o.name, o.kind, o.system
     FROM registration_codes c JOIN org_directory o USING (org_id)
     WHERE code_index = :code AND spent_by IS NULL AND (expires_at IS NULL OR expires_at > :now)
         AND NOT o.deleted

@@ -9,6 +9,7 @@ from typing import TypedDict
 from services.orgs import domain
 from services.orgs.domain import OrgRow
 from shared.errors import Refusal
+from shared.messages.words import System
 
 
 class MigrationRow(TypedDict):
@@ -27,7 +28,9 @@ class MigrationRow(TypedDict):
 
 
 def check_migration(org: OrgRow, to: OrgRow) -> Refusal | None:
-    """Return why an organisation cannot move below another (MIG-01, MIG-02, MIG-05..07)."""
+    """Return why an organisation cannot move below another (MIG-01, MIG-02, MIG-05..07, FED-01)."""
+    if org["system"] != System.NATIONAL or to["system"] != System.NATIONAL:
+        return Refusal("mirrored")
     if domain.is_provincial(org["parent_id"], org["org_id"], org["provincial_id"]):
         return Refusal("migration_provincial")
     if org["provincial_id"] != to["provincial_id"]:

@@ -25,6 +25,7 @@ from shared.errors import Refusal, Refused
 from shared.identity import Actor
 from shared.messages import orgs as contract
 from shared.messages.orgs import NameChange, NamesPreview, NamesRebuild, RebuildNames
+from shared.messages.words import System
 
 PIECE = 1000
 """Organisations of one transaction."""
@@ -40,13 +41,13 @@ def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa
     """Return whose full name is another when it is built from the path, in the order given, superiors first.
 
     `built` keeps the names along the way, by organisation, so that what is below begins with what
-    its superior will be called. The centre, the provincial bodies and the special-unit libraries
-    keep their names (ORG-13).
+    its superior will be called. The centre, the provincial bodies, the special-unit libraries (ORG-13)
+    and what another system keeps (FED-01) keep their names.
     """
     found = []
     for row in rows:
         name = None
-        if row.purpose != "vault" and not domain.is_provincial(row.parent_id, row.org_id, row.provincial_id):
+        if _is_built(row):
             name = names.built(spoken.stem(built.get(row.parent_id, row.above)), row.short_name, row.purpose)
         # A name that would be refused if somebody typed it is not built either.
         built[row.org_id] = row.full_name
@@ -58,6 +59,12 @@ def changes(rows: Iterable[sa.Row[Any]], built: dict[int, str]) -> list[tuple[sa
             found.append((row, name))
             built[row.org_id] = name
     return found
+
+
+def _is_built(row: sa.Row[Any]) -> bool:
+    """Return whether an organisation's full name is built here."""
+    fixed = domain.is_provincial(row.parent_id, row.org_id, row.provincial_id)
+    return row.purpose != "vault" and row.system == System.NATIONAL and not fixed
 
 
 def _why_not(org: store.Org | None, actor: Actor | None, holders: set[tuple[int, int]]) -> Refusal | None:

@@ -13,6 +13,7 @@ from shared.messages.limits import (
     Digits,
     Industry,
     Line,
+    OrgBeside,
     OrgId,
     OrgIds,
     OrgKind,
@@ -116,7 +117,7 @@ class OrderOrg(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     org_id: OrgId
-    after: OrgId | None = None
+    after: OrgBeside | None = None
 
 
 class CheckOrg(msgspec.Struct, frozen=True, kw_only=True):

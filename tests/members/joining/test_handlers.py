@@ -376,6 +376,19 @@ def test_codes_for_all_subordinates(tx):
     assert issue(tx, 404)[0].refusal.code == "unknown_org"
 
 
+@pytest.mark.rule("FED-01")
+def test_a_code_for_what_another_system_keeps(tx):
+    """FED-01: an old code gives nothing there, and a first administrator is refused."""
+    (made,) = issue(tx, COLLEGE)
+    assert admin(COLLEGE) in directory.administering(tx, [admin(COLLEGE)])
+    tx.execute(sa.text("UPDATE org_directory SET system = 'BJ' WHERE org_id = :org"), {"org": COLLEGE})
+    assert refusal(redeem, tx, made.code) == "mirrored"
+    assert refusal(redeem, tx, made.code, actor=admin(SCHOOL)) == "mirrored"
+    person = new(61)
+    assert refusal(founding.make, tx, *person.values(), COLLEGE) == "mirrored"
+    assert admin(COLLEGE) not in directory.administering(tx, [admin(COLLEGE)])
+
+
 def test_only_who_makes_a_code_is_logged(tx):
     """Of two who ask for a code in one list the log names the one who made it."""
     items = [

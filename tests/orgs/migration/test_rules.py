@@ -63,8 +63,9 @@ def test_check_request(org, to, acts, moving, code):
     assert (refusal and refusal.code) == code
 
 
-CLASS = {"org_id": 30, "parent_id": 20, "provincial_id": 10, "path": "1.10.20.30.", "kind": "branch"}
-ELSEWHERE = {"org_id": 21, "parent_id": 10, "provincial_id": 10, "path": "1.10.21.", "kind": "committee"}
+HERE = {"provincial_id": 10, "system": "national"}
+CLASS = {**HERE, "org_id": 30, "parent_id": 20, "path": "1.10.20.30.", "kind": "branch"}
+ELSEWHERE = {**HERE, "org_id": 21, "parent_id": 10, "path": "1.10.21.", "kind": "committee"}
 MIGRATIONS = [
     (CLASS, ELSEWHERE, None),
     (CLASS | {"parent_id": None}, ELSEWHERE, "migration_provincial"),
@@ -74,6 +75,10 @@ MIGRATIONS = [
     (CLASS, CLASS, "migration_inside"),
     (CLASS, ELSEWHERE | {"org_id": 20, "path": "1.10.20."}, "migration_nowhere"),
     (CLASS, ELSEWHERE | {"kind": "branch"}, "migration_branch"),
+    # FED-01: neither into a tree that another system keeps nor out of one, also when it was decided before
+    (CLASS, ELSEWHERE | {"system": "GD"}, "mirrored"),
+    (CLASS | {"system": "BJ"}, ELSEWHERE, "mirrored"),
+    (CLASS | {"system": "BJ"}, ELSEWHERE | {"system": "BJ"}, "mirrored"),
 ]
 
 

@@ -1,0 +1,129 @@
+"""What another system keeps: whatever right is claimed, nothing is changed there (FED-01)."""
+
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+
+from services.gateway.api.routes import ROUTES
+from shared.messages import Act
+from shared.messages.limits import org_fields
+from tests.system.api import CLASS, COLLEGE, sign_in
+from tests.system.test_rights import TABLE
+
+ROOT, BEIJING = 1, 11
+CHANGING = {
+    f"{route.method} {route.path}": route.contract
+    for route in ROUTES
+    if route.contract.service in ("orgs", "members")
+    and (route.contract.many or isinstance(route.contract, Act))
+}
+"""Every operation by which organisations and members are changed."""
+NAMED = [(operation, name) for operation, one in CHANGING.items() for name in org_fields(one.item)]
+"""Each with each of its fields that names an organisation."""
+SOMETHING = SimpleNamespace(
+    empty=CLASS, registration=1, migration=1, retention=1, letter=1, name="x", id_number="x"
+)
+
+
+def school_of(town):
+    """Return a committee of Beijing and one of its branches."""
+    with town.engine("orgs").connect() as tx:
+        statement = """
+            SELECT b.parent_id, b.org_id FROM orgs b JOIN orgs c ON c.org_id = b.parent_id
+            WHERE b.system = 'BJ' AND b.kind = 'branch' AND c.kind = 'committee' ORDER BY 1, 2 LIMIT 1"""
+        return tuple(tx.execute(sa.text(statement)).one())
+
+
+def kept(town):
+    """Return how much is written in both services: rows of organisations and rights, lines of the logs."""
+    statements = {
+        "orgs": "SELECT count(*), sum(version), (SELECT count(*) FROM administrators) FROM orgs",
+        "members": "SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM registration_codes)",
+    }
+    found = []
+    for service, statement in statements.items():
+        with town.engine(service).connect() as tx:
+            found.append(
+                (*tx.execute(sa.text(statement)).one(), tx.scalar(sa.text("SELECT count(*) FROM audit_log")))
+            )
+    return found
+
+
+def answers(browser, headers, operation, **fields):
+    """Try an operation as the matrix of rights does, with other organisations; return the codes."""
+    body = TABLE[operation][1](SOMETHING)
+    items = body.get("items", [body])
+    for item in items:
+        item.update(fields)
+    said = browser.post("/api/v1" + operation.split()[1], json=body, headers=headers).json
+    results = said.get("results", [{"refusal": said}])
+    return {(one.get("refusal") or {}).get("code") for one in results}
+
+
+@pytest.fixture(scope="module")
+def attackers(town, client):
+    """Who may try: the centre, an administrator of each place by a right of before, one of elsewhere."""
+    from services.gateway.app import create_app
+
+    browser = create_app(client, town.settings).test_client()
+    committee, branch = school_of(town)
+    offices = {one: sign_in(browser, town, one) for one in (ROOT, BEIJING, committee, branch, COLLEGE)}
+    with town.engine("orgs").connect() as tx:
+        rights = tx.scalar(
+            sa.text("SELECT count(*) FROM administrators WHERE org_id = ANY(:ids) AND active"),
+            {"ids": [ROOT, BEIJING, committee, branch, COLLEGE]},
+        )
+    assert rights == 5  # or an attack would end for want of a right
+    return offices
+
+
+@pytest.mark.rule("FED-01")
+@pytest.mark.parametrize("operation, name", NAMED)
+def test_nothing_is_done_to_what_another_system_keeps(browser, town, attackers, operation, name):
+    """FED-01: an operation that names an organisation of the three is refused with one code, by everybody.
+
+    The superior here is refused, and so is who has a right from before the tree was mirrored.
+    """
+    before = kept(town)
+    committee, branch = school_of(town)
+    for place in (BEIJING, committee, branch):
+        for headers in attackers.values():
+            assert answers(browser, headers, operation, **{name: place}) == {"mirrored"}
+    assert kept(town) == before
+
+
+@pytest.mark.rule("FED-01")
+@pytest.mark.parametrize("operation", [one for one, contract in CHANGING.items() if contract.many])
+def test_nobody_acts_for_what_another_system_keeps(browser, town, attackers, operation):
+    """FED-01: who acts for an organisation of the three changes nothing anywhere, whatever is named."""
+    before = kept(town)
+    for place in (BEIJING, *school_of(town)):
+        assert answers(browser, attackers[place], operation) == {"mirrored"}
+    assert kept(town) == before
+
+
+def test_a_list_is_refused_item_by_item(browser, town, attackers):
+    """What another system keeps stops nothing beside it in the same call; each item has its answer."""
+    committee, _branch = school_of(town)
+    items = [
+        {"org_id": CLASS, "after": None},
+        {"org_id": committee, "after": None},
+        {"org_id": CLASS + 1, "after": CLASS},
+    ]
+    said = browser.post("/api/v1/orgs/order", json={"items": items}, headers=attackers[COLLEGE]).json
+    codes = [(one.get("refusal") or {}).get("code") for one in said["results"]]
+    assert codes == [None, "mirrored", None]
+    assert [one["org_id"] for one in said["results"]] == [CLASS, committee, CLASS + 1]
+
+
+def test_the_centre_may_be_ordered_around_them(browser, attackers):
+    """A province may stand after Beijing: that names it and leaves it as it is."""
+    items = [{"org_id": 12, "after": BEIJING}]
+    said = browser.post("/api/v1/orgs/order", json={"items": items}, headers=attackers[ROOT]).json
+    assert said["results"][0].get("refusal") is None
+
+
+def test_it_covers_what_there_is():
+    """The operations that name an organisation are found by their contracts."""
+    assert len(NAMED) >= 14 and ("POST /registrations", "org_id") in NAMED
