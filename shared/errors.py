@@ -117,6 +117,9 @@ KINDS: dict[str, Kind] = {
     "transfer_ended":        Kind(409, "该业务已结束", "TRF-25"),
     "reason_missing":        Kind(422, "驳回时必须填写原因", "TRF-24"),
     "note_too_long":         Kind(422, "审批意见最多200个字"),
+    "peer_starts":           Kind(
+        422, "跨北京、广东、福建系统的转接,由团员本人或其所在团组织在所在系统发起", "FED-01"
+    ),
     "decided_elsewhere":     Kind(409, "此环节由对方系统办理,本系统不能代为审批", "FED-08"),
     "peer_withdrawal":       Kind(409, "转往或来自北京、广东、福建的业务不能撤销", "FED-09"),
     "too_late_to_withdraw":  Kind(409, "最后一个审批环节已通过,不能撤销", "TRF-28"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -35,6 +35,8 @@ from shared.messages.words import (
     WorkOrder,
 )
 
+NATIONAL = "national"
+"""The system of every organisation but those of Beijing, Guangdong and Fujian (FED-02)."""
 REMARK_MAX = 100
 """Characters of a remark (TRF-11)."""
 NOTE_MAX = 200
@@ -104,12 +106,14 @@ class Place(NamedTuple):
         youth_centres: Whether youth centres may be destinations.
         modes: By reason and class, over what `reasons.toml` says.
         origin_node: Whether a member's way to a special unit begins at the own branch (SPU-06).
+        peers: The other systems that a bridge leads to (FED-01).
 
     """
 
     youth_centres: bool = False
     modes: Mapping[str, Mapping[str, str]] = {}
     origin_node: bool = True
+    peers: frozenset[str] = frozenset()
 
 
 def class_of(source: OrgFacts, target: OrgFacts) -> DestinationClass:
@@ -153,9 +157,11 @@ def concern(
 
 
 def destination_of(request: RequestTransfer, target: OrgFacts | None) -> Destination:
-    """Return what the target is for the path: branch, committee kind, or special unit."""
+    """Return what the target is for the path: branch, committee kind, special unit, or another system."""
     if Reason(request.reason).special:
         return Destination.SPECIAL
+    if target is not None and target.system != NATIONAL:
+        return Destination.PEER
     return Destination.BRANCH if target is not None and target.kind == "branch" else Destination.COMMITTEE
 
 
@@ -246,8 +252,8 @@ def _check_destination(
         return _check_special(request)
     if target is not None and target.purpose == "youth_centre" and not place.youth_centres:
         return Refusal("target_not_allowed")
-    refusal = _check_target(request, reason, source, target)
-    if refusal is None and target is not None:
+    refusal = _check_target(request, reason, source, target, place.peers)
+    if refusal is None and target is not None and not is_typed(request):
         refusal = _check_class(request, source, target, place)
     return refusal
 
@@ -284,21 +290,27 @@ def _check_special(request: RequestTransfer) -> Refusal | None:
 
 
 def _check_target(
-    request: RequestTransfer, reason: Reason, source: OrgFacts, target: OrgFacts | None
+    request: RequestTransfer,
+    reason: Reason,
+    source: OrgFacts,
+    target: OrgFacts | None,
+    peers: Collection[str],
 ) -> Refusal | None:
-    refusal = _check_answer(request, target)
+    refusal = _check_answer(request, target, peers)
     if refusal is not None:
         return refusal
-    if request.target_org_id is None:
+    typed = is_typed(request)
+    if request.target_org_id is None and not typed:
         return Refusal("target_missing")
     if target is None:
         return Refusal("unknown_org")
     if target.org_id == source.org_id:
         return Refusal("same_org")
-    if target.system != "national" or source.system != "national":
-        return Refusal("target_peer")
-    # Leading organs from the county up are no destinations (TRF-15), nor are branches that only hold members.
-    if target.kind not in (*COMMITTEE_KINDS, "branch") or target.purpose in MADE_BY_THE_SYSTEM:
+    refusal = _check_border(request.initiator, source, target, peers)
+    if refusal is not None:
+        return refusal
+    # What was typed is the other system's to find; here only its top is known (FED-06).
+    if not typed and not _is_destination(target):
         return Refusal("target_not_allowed")
     if reason.never_township and target.purpose in TOWNSHIP_PURPOSES:
         return Refusal("further_study_township")
@@ -309,7 +321,14 @@ def _check_target(
     return None
 
 
-def _check_answer(request: RequestTransfer, target: OrgFacts | None) -> Refusal | None:
+def is_typed(request: RequestTransfer) -> bool:
+    """Return whether the target is named as it was typed, since it was not found in its system (FED-06)."""
+    return request.target_org_id is None and bool(request.target_name.strip())
+
+
+def _check_answer(
+    request: RequestTransfer, target: OrgFacts | None, peers: Collection[str]
+) -> Refusal | None:
     """Return what is wrong with the answer to the question of FED-03, or with a typed name (FED-04, FED-06).
 
     Whoever transfers in is not asked. The organisation that was chosen answers it, so that nothing has
@@ -322,11 +341,41 @@ def _check_answer(request: RequestTransfer, target: OrgFacts | None) -> Refusal 
         return Refusal("bad_request", {"detail": "target_system"})
     if name and request.target_org_id is not None:
         return Refusal("target_twice")
-    if name:
-        return Refusal("target_peer" if answer in PEERS else "system_missing")
+    if name and answer not in PEERS:
+        return Refusal("system_missing")
+    if name and answer not in peers:
+        return Refusal("target_peer")
     if target is not None and answer and answer != target.system:
         return Refusal("system_differs", {"system": System(target.system).zh})
     return None
+
+
+def _check_border(
+    initiator: str, source: OrgFacts, target: OrgFacts, peers: Collection[str]
+) -> Refusal | None:
+    """Return why nobody goes over a border like this (FED-01).
+
+    Those who stand in another system are sent from there, and nobody is called over from here: to ask
+    another system whether it has somebody would tell who is where.
+    """
+    for system in (source.system, target.system):
+        if system not in (NATIONAL, *peers):
+            return Refusal("target_peer")
+    crosses = source.system != NATIONAL or target.system != NATIONAL
+    if crosses and (source.system != NATIONAL or initiator == Initiator.TARGET):
+        return Refusal("peer_starts")
+    return None
+
+
+def _is_destination(target: OrgFacts) -> bool:
+    # Leading organs from the county up are no destinations (TRF-15), nor are branches that only hold members.
+    return target.kind in (*COMMITTEE_KINDS, "branch") and target.purpose not in MADE_BY_THE_SYSTEM
+
+
+def check_receives(target: OrgFacts, place: Place) -> Refusal | None:
+    """Return why an organisation takes nobody in, whoever asks (TRF-15, ORG-31)."""
+    closed = target.purpose == "youth_centre" and not place.youth_centres
+    return Refusal("target_not_allowed") if closed or not _is_destination(target) else None
 
 
 def may_request(
@@ -410,6 +459,12 @@ class Planned(NamedTuple):
     concern: str
     path: str
 
+    @property
+    def peer(self) -> str:
+        """Return the other system that it leads to or comes from, empty for none (FED-01)."""
+        sides = [org.system for org in (self.source, self.target) if org is not None]
+        return next((system for system in sides if system != NATIONAL), "")
+
 
 def planned(
     request: RequestTransfer,
@@ -423,7 +478,8 @@ def planned(
     # Without the node of the own branch the path begins as if that branch had started it (SPU-06).
     skips = destination is Destination.SPECIAL and not origin_node
     path = path_of(Initiator.SOURCE if skips else request.initiator, destination)
-    return Planned(source, target, destination, kind_of(request, source, target), concern, path)
+    kind = kind_of(request, source, None if is_typed(request) else target)
+    return Planned(source, target, destination, kind, concern, path)
 
 
 def plan(
@@ -448,7 +504,8 @@ def plan(
     if refusal is not None:
         return refusal
     # What was forbidden has been refused, so what is said here was a warning, and confirmed.
-    said = concern(request, source, target, place) if target is not None else None
+    seen = target if target is not None and not is_typed(request) else None
+    said = concern(request, source, seen, place) if seen is not None else None
     return planned(request, source, target, said[1] if said else "", place.origin_node)
 
 

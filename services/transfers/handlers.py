@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
-from services.transfers import domain, settings, store, transitions, waiting
+from services.transfers import domain, remote, settings, store, transitions, waiting
 from services.transfers.domain import OrgFacts
 from services.transfers.figures import store as figures_store
 from services.transfers.policies import store as policies_store
@@ -29,7 +29,7 @@ from shared.messages.members import GraduateChanged, MemberMoved, MemberReserved
 from shared.messages.orgs import OrgChanged
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.transfers import BatchAsked, Outcome
-from shared.messages.words import PEERS, Check, WorkOrder
+from shared.messages.words import Check, WorkOrder
 
 DECIDED_BY = {
     **dict.fromkeys((Trigger.APPROVE, Trigger.REJECT, Trigger.ASSIGN), "people"),
@@ -106,12 +106,12 @@ class _Season(NamedTuple):
 def _season(tx: Connection) -> _Season:
     policy = policies_store.active(tx, clock.now())
     missed = None if policy.in_window(clock.today()) else policy.window
-    return _Season(policy, place_of(policy), missed)
+    return _Season(policy, place_of(policy, settings.of(tx).peers), missed)
 
 
-def place_of(policy: Policy) -> domain.Place:
-    """Return what a policy says of destinations."""
-    return domain.Place(policy.youth_centres, policy.destinations, policy.spu_origin_node)
+def place_of(policy: Policy, peers: frozenset[str] = frozenset()) -> domain.Place:
+    """Return what a policy says of destinations, with the systems that bridges lead to."""
+    return domain.Place(policy.youth_centres, policy.destinations, policy.spu_origin_node, peers)
 
 
 def request_transfers(
@@ -127,7 +127,8 @@ def request_transfers(
     acting = directory.administering(tx, (one.actor for one in asked))
     parties = (org_id for one in asked for org_id in (one.item.source_branch_id, one.item.target_org_id))
     orgs = facts_of(tx, parties)
-    plans = [_plan(tx, one, one.actor in acting, orgs, season, known) for one in asked]
+    tops = _tops(tx, asked, orgs)
+    plans = [_plan(tx, one, one.actor in acting, orgs, tops, season, known) for one in asked]
     rows = [
         request_row(n, one.item, one.actor.person_id, one.actor.org_id, plan, season.policy)
         for n, (one, plan) in enumerate(zip(asked, plans, strict=True))
@@ -142,18 +143,33 @@ def _plan(
     one: Asked[contract.RequestTransfer],
     acts: bool,
     orgs: Mapping[int, OrgFacts],
+    tops: Mapping[str, OrgFacts],
     season: _Season,
     known: bool,
 ) -> domain.Planned | Refusal:
     """Return what a request comes to, or why it is refused."""
     item, actor = one.item, one.actor
     source, target = orgs.get(item.source_branch_id), orgs.get(item.target_org_id or 0)
+    if domain.is_typed(item):
+        target = tops.get(item.target_system)
     acting_org = actor.org_id if acts else None
     plan = domain.plan(item, actor.person_id, acting_org, source, target, season.place, season.missed)
     if known or isinstance(plan, Refusal):
         return plan
     # The ticket comes last: it is proved only for those who may start at all.
     return _check_ticket(tx, item, actor) or plan
+
+
+def _tops(
+    tx: Connection, asked: Sequence[Asked[contract.RequestTransfer]], orgs: Mapping[int, OrgFacts]
+) -> dict[str, OrgFacts]:
+    """Return the topmost organisations of systems where a target was typed: it stands below (FED-06)."""
+    systems = {one.item.target_system for one in asked if domain.is_typed(one.item)}
+    if not systems:
+        return {}
+    found = remote.tops(tx, {int(org.path.split(".")[0]) for org in orgs.values()}, systems)
+    facts = facts_of(tx, found.values())
+    return {system: facts[org_id] for system, org_id in found.items()}
 
 
 def _check_ticket(tx: Connection, item: contract.RequestTransfer, actor: Actor) -> Refusal | None:
@@ -340,26 +356,20 @@ def request_row(
         target_org_id=target_id,
         target_superior_id=target.parent_id if target is not None and target.kind == "branch" else None,
         target_province=source.province if target is None else target.province,
-        target_branch_id=None if plan.destination is Destination.COMMITTEE else target_id,
+        target_branch_id=None if plan.destination in (Destination.COMMITTEE, Destination.PEER) else target_id,
         reason=item.reason,
         place_name=item.place_name,
         place_address=item.place_address,
         contact=item.contact,
         remark=item.remark,
         place_division=item.place_division,
-        peer=_peer(item, target),
         target_name=item.target_name.strip(),
         concern=plan.concern,
         reason_kind=plan.reason_kind,
+        peer=plan.peer,
         policy=policy.key,
         path=plan.path,
     )
-
-
-def _peer(item: contract.RequestTransfer, target: OrgFacts | None) -> str:
-    """Return the other system that a transfer leads to, as the target says or as it was answered (FED-03)."""
-    system = item.target_system if target is None else target.system
-    return system if system in PEERS else ""
 
 
 class _Try(NamedTuple):
@@ -507,7 +517,10 @@ def _measure(rows: Iterable[transitions.Moved], trigger: Trigger) -> None:
 # ---- events --------------------------------------------------------------------------------------
 
 
-def _move(tx: Connection, trigger: Trigger, rows: list[Item], now: datetime | None = None) -> set[int]:
+def move(tx: Connection, trigger: Trigger, rows: Sequence[Item], now: datetime | None = None) -> set[int]:
+    """Apply what is told to the transfers that it fits; return which have moved, and count them."""
+    if not rows:
+        return set()
     moved = transitions.move(tx, trigger, rows, now)
     _measure(moved, trigger)
     return {row.transfer_id for row in moved}
@@ -519,7 +532,7 @@ def on_member_reserved(tx: Connection, items: list[MemberReserved]) -> None:
     What the queue shows of the member is kept until the transfer ends.
     """
     rows = [Item(n=n, transfer_id=item.transfer_id) for n, item in enumerate(items)]
-    moved = _move(tx, Trigger.RESERVED, rows)
+    moved = move(tx, Trigger.RESERVED, rows)
     store.know_members(tx, items)
     left = [row for row in rows if row.transfer_id not in moved]
     if left:
@@ -529,12 +542,12 @@ def on_member_reserved(tx: Connection, items: list[MemberReserved]) -> None:
 def on_reservation_refused(tx: Connection, items: list[ReservationRefused]) -> None:
     """End transfers whose member cannot be held (TRF-02, MEM-01)."""
     rows = [Item(n=n, transfer_id=item.transfer_id, code=item.code) for n, item in enumerate(items)]
-    _move(tx, Trigger.UNAVAILABLE, rows)
+    move(tx, Trigger.UNAVAILABLE, rows)
 
 
 def on_member_moved(tx: Connection, items: list[MemberMoved]) -> None:
     """Complete (TRF-35)."""
-    _move(tx, Trigger.MOVED, [Item(n=n, transfer_id=item.transfer_id) for n, item in enumerate(items)])
+    move(tx, Trigger.MOVED, [Item(n=n, transfer_id=item.transfer_id) for n, item in enumerate(items)])
 
 
 def on_graduate_changed(tx: Connection, items: list[GraduateChanged]) -> None:
@@ -555,7 +568,7 @@ def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
     ]
     # The nodes know what the clock does to them, so one statement takes its own and leaves the others.
     for trigger in transitions.BY_CLOCK:
-        moved = _move(tx, trigger, rows, now)
+        moved = move(tx, trigger, rows, now)
         rows = [row for row in rows if row.transfer_id not in moved]
         if not rows:
             return
@@ -701,6 +714,7 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
         path=_path_ahead(tx, row),
         steps=store.steps(tx, request.transfer_id),
         may_withdraw=domain.may_withdraw(row.withdraw, row.initiator, is_member, is_starter),
+        remote=remote.told(tx, row.transfer_id),
     )
 
 

@@ -276,6 +276,20 @@ node_rules = sa.Table(
     ),
 )
 
+remote_progress = sa.Table(
+    "remote_progress",
+    metadata,
+    sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column(
+        "seq", sa.SmallInteger, primary_key=True, autoincrement=False, comment="of the message that said so"
+    ),
+    sa.Column("organisation", sa.Text, nullable=False),
+    sa.Column("phone", sa.Text, nullable=False),
+    sa.Column("since", _time, nullable=False),
+    sa.Column("until", _time),
+    comment="at whose desk transfers lie in other systems, as these say (FED-13)",
+)
+
 changes = sa.Table(
     "changes",
     metadata,

@@ -7,6 +7,7 @@ from sqlalchemy.engine import Connection
 from services.transfers import handlers, in_the_way, settings, store
 from services.transfers.adviser import handlers as adviser
 from services.transfers.bulk import handlers as bulk
+from services.transfers.crossings import handlers as crossings
 from services.transfers.figures import handlers as figures
 from services.transfers.log import log
 from services.transfers.notices import handlers as notices
@@ -18,7 +19,7 @@ from services.transfers.remarks import handlers as remarks
 from services.transfers.saga import NODES, TRANSITIONS
 from shared import clock, directory, metrics, sessions_ended
 from shared.bus.service import BusService, Machinery
-from shared.messages import members, orgs, scheduler
+from shared.messages import federation, members, orgs, scheduler
 from shared.messages import transfers as contract
 
 _DECIDED_BY = {
@@ -45,6 +46,17 @@ class Service(BusService):
         members.GraduateChanged: handlers.on_graduate_changed,
         scheduler.DeadlineExpired: handlers.on_deadline_expired,
         scheduler.ReminderDue: handlers.on_reminder_due,
+        members.RecordTaken: crossings.on_record_taken,
+        members.RecordRefused: crossings.on_record_refused,
+        federation.PeerRequested: crossings.on_peer_requested,
+        federation.PeerCalledOff: crossings.on_peer_called_off,
+        federation.ArrivalGivenUp: crossings.on_arrival_given_up,
+        federation.RemoteReceipted: crossings.on_remote_receipted,
+        federation.RemoteProgress: crossings.on_remote_progress,
+        federation.RemoteAccepted: crossings.on_remote_accepted,
+        federation.RemoteRefused: crossings.on_remote_refused,
+        federation.RemoteIntegrated: crossings.on_remote_integrated,
+        federation.RemoteSentBack: crossings.on_remote_sent_back,
     }
     commands = {
         contract.request_transfers: handlers.request_transfers,

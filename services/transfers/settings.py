@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection, Engine
 
 from shared import db
 from shared.identity import Verifier
-from shared.settings import Environment
+from shared.messages.words import PEERS
+from shared.settings import Environment, Wrong
 from shared.settings import Settings as Common
 
 
@@ -28,6 +29,7 @@ class Settings:
         mail_server: Of e-mail to offices; without one such notices go to the log.
         mail_port: Of that server.
         mail_from: The sender of such e-mail.
+        peers: The other systems that a bridge leads to: BJ, GD, FJ (FED-01).
 
     """
 
@@ -39,6 +41,7 @@ class Settings:
     mail_server: str = ""
     mail_port: int = 25
     mail_from: str = "tuanqiao@localhost"
+    peers: frozenset[str] = frozenset()
 
     @cached_property
     def verifier(self) -> Verifier:
@@ -64,7 +67,19 @@ def read(environment: Environment, common: Common) -> Settings:
         mail_server=mail_server,
         mail_port=mail_port,
         mail_from=environment.text("TUANQIAO_MAIL_FROM", "tuanqiao@localhost"),
+        peers=_peers(environment),
     )
+
+
+def _peers(environment: Environment) -> frozenset[str]:
+    """Return the systems of `TUANQIAO_PEERS`, separated by commas."""
+    said = {one.strip() for one in environment.text("TUANQIAO_PEERS").upper().split(",")} - {""}
+    if said - set(PEERS):
+        raise Wrong(
+            f"TUANQIAO_PEERS is {','.join(sorted(said))!r};"
+            f" it has to be some of {', '.join(PEERS)} (docs/settings.md)"
+        )
+    return frozenset(said)
 
 
 def of(tx: Connection | Engine) -> Settings:

@@ -134,20 +134,58 @@ _PARTIES = (
 )
 """What `_OPENED` needs of a transfer to find the organisation of the next node."""
 
+_OFFER = ", t.target_name, t.reason, t.place_name, t.place_address, t.created_at"
+"""What another system is told of a transfer beside its sides and its member (FED-10)."""
+
 _EVENT_COLUMNS = {
     messages.NodeOpened: {"remind_every": "extract(epoch FROM remind_every)"},
     messages.BranchAssigned: {"branch_id": "target_branch_id", "at": "CAST(:now AS timestamptz)"},
     messages.TransferCompleted: {"branch_id": "target_branch_id"},
 }
 
+_ACROSS = {
+    # the event that tells the bridge of entering a state, of which transfers, with which columns (FED-10)
+    State.REMOTE: tell(
+        messages.RemoteOpened,
+        "opened JOIN moved USING (transfer_id, node_no)",
+        f"WHERE state = '{State.REMOTE}'",
+        started_at="created_at",
+        answer_by="expires_at",
+    ),
+    State.HANDOVER: tell(messages.HandoverOpened, "moved", f"WHERE state = '{State.HANDOVER}'"),
+    State.ARRIVAL: tell(
+        messages.ArrivalAccepted,
+        "moved",
+        f"WHERE state = '{State.ARRIVAL}'",
+        branch_id="target_branch_id",
+    ),
+    State.COMPLETED: tell(
+        messages.ArrivalCompleted,
+        "moved",
+        f"WHERE initiator = '{saga.Initiator.PEER}'",
+        branch_id="target_branch_id",
+        at="CAST(:now AS timestamptz)",
+    ),
+}
 
-def _told(states: Iterable[State], also: str = "") -> str:
+
+def _told_across(trigger: Trigger, entered: Iterable[State]) -> list[str]:
+    """Return what tells the bridge of a transition of transfers across a border (FED-10)."""
+    selects = [_ACROSS[state] for state in entered if state in _ACROSS]
+    # What the other system has ended it knows.
+    if saga.target_of(trigger) in saga.FINAL and trigger not in (Trigger.MOVED, *saga.FROM_BRIDGE):
+        columns = {"cause": f"'{trigger}'", "code": "end_code", "note": "end_note"}
+        selects.append(tell(messages.CrossingEnded, "moved", "WHERE peer <> ''", **columns))
+    return selects
+
+
+def _told(states: Iterable[State], also: Sequence[str] = ()) -> str:
     """Return the outbox insert for the events of entering `states` (saga.ON_ENTER), plus `also`."""
     by_event: dict[str, list[str]] = {}
     for state in states:
         if state in saga.ON_ENTER:
             by_event.setdefault(saga.ON_ENTER[state], []).append(f"'{state}'")
-    selects = [also] if also else []
+    selects = [*also]
     for name, names in by_event.items():
         event = getattr(messages, name)
         if event is messages.NodeOpened:
@@ -196,7 +234,7 @@ _NONE_CLOSED = """-- these states have no node to close; the columns stand in fo
 _ENDED = ", ended_at = :now, end_code = coalesce(i.code, ''), end_note = coalesce(i.note, '')"
 
 
-def _moved(trigger: Trigger, sources: str, set_also: str) -> str:
+def _moved(trigger: Trigger, sources: str, set_also: str, returning: str = "") -> str:
     """Return the CTE that moves the transfers themselves and adds a link to the chain of each trail.
 
     Where the saga says NEXT, state and node come from the transfer's path.
@@ -228,9 +266,10 @@ def _moved(trigger: Trigger, sources: str, set_also: str) -> str:
         FROM closed i {steps}
         WHERE t.transfer_id = i.transfer_id AND {_among("t.state", sources)} {on_path}
         RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no, t.peer,
+            t.initiator,
             t.audit_seq, t.audit_head, i.n, i.person_id, i.org_id, i.decision_id,
             coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
-            {parties})"""
+            {parties}{", t.end_code, t.end_note" if target in saga.FINAL else ""}{returning})"""
 
 
 def _transition(
@@ -257,12 +296,13 @@ def _transition(
     else:
         entered = [target] if target else []
     approved = trigger in (Trigger.APPROVE, Trigger.CLOCK_APPROVE)
-    also = tell(messages.NodeApproved, "moved") if approved else ""
+    also = [tell(messages.NodeApproved, "moved")] if approved else []
+    also += _told_across(trigger, entered)
 
     parts = [
         asked(Item),
         _closed(sources, entitled, from_also, waits) if at_node else _NONE_CLOSED,
-        _moved(trigger, sources, set_also),
+        _moved(trigger, sources, set_also, _OFFER if State.REMOTE in entered else ""),
         trail.audited(trigger),
     ]
     if target is saga.NEXT:

@@ -123,7 +123,8 @@ _WITH_RECEIVER = f"""LEFT JOIN LATERAL (
         SELECT
             CASE
                 WHEN d.purpose = 'awaiting' THEN '{Check.TARGET_GONE}'
-                WHEN d.purpose <> 'vault' AND NOT {_ADMINISTERED.format("d.org_id")}
+                WHEN d.purpose <> 'vault' AND d.system = '{domain.NATIONAL}'
+                    AND NOT {_ADMINISTERED.format("d.org_id")}
                     AND NOT (d.kind = 'branch' AND {_ADMINISTERED.format("d.parent_id")})
                     THEN '{Check.TARGET_ALONE}'
                 ELSE '' END AS finding,

@@ -18,6 +18,12 @@ from kombu import Connection, Exchange, Queue, binding
 from shared.messages import events
 from shared.settings import SERVICES
 
+
+def publishers() -> list[str]:
+    """Return whoever has an exchange: every service, and whoever an event names as its publisher."""
+    return sorted({*SERVICES, *(event.publisher for event in events().values())})
+
+
 DELIVERY_LIMIT = 20
 """Deliveries after which RabbitMQ itself sets a message aside: the last line behind our own retries.
 
@@ -74,7 +80,8 @@ class Topology:
             channel.queue_delete(queue.name)
         for service in SERVICES:
             channel.queue_delete(self.event_queue(service).name)
-            channel.exchange_delete(self.exchange(service).name)
+        for publisher in publishers():
+            channel.exchange_delete(self.exchange(publisher).name)
         channel.queue_delete(self.dead_queue)
         channel.close()
 
@@ -89,8 +96,8 @@ class Topology:
 
         """
         channel = connection.channel()
-        for service in SERVICES:  # all exchanges before the first queue, whose bindings name them
-            self.exchange(service)(channel).declare(nowait=True)
+        for publisher in publishers():  # all exchanges before the first queue, whose bindings name them
+            self.exchange(publisher)(channel).declare(nowait=True)
         for service in SERVICES:
             queue = self.event_queue(service)(channel)
             queue.queue_declare(nowait=True)

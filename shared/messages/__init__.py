@@ -33,7 +33,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 def events() -> dict[str, type[Event]]:
     """Return every declared event by topic."""
-    from shared.messages import members, orgs, scheduler, transfers  # noqa: F401  (declares them)
+    from shared.messages import federation, members, orgs, scheduler, transfers  # noqa: F401  (declares them)
 
     return {cls.topic(): cls for cls in Event.__subclasses__()}
 

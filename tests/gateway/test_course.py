@@ -103,6 +103,8 @@ def test_what_is_waited_for(path, node_no, events, words):
 def test_how_it_ends(path, events, state, styles, whose):
     """FED-10: what the other system says closes its node, and the course names it."""
     events = [TrailEvent(one) for one in events]
-    found, lines = shown(progress(path, len(events), state, *events, ended_at=NOON))
+    code = "" if state == "completed" else "record_unreadable"
+    found, lines = shown(progress(path, len(events), state, *events, ended_at=NOON, end_code=code))
     assert found[1:] == styles
+    assert "移交的档案无法读取" in lines[-1] or state == "completed"
     assert course.word(events[-1]) in lines[len(events)] and f"'{whose}'" in lines[len(events)]

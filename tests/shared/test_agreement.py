@@ -15,13 +15,22 @@ import sqlalchemy as sa
 from shared import db, outbox, runner
 from shared.bus import agreement
 from shared.bus.publisher import Publisher
-from shared.messages import events, orgs, transfers
+from shared.bus.topology import publishers
+from shared.messages import events, federation, orgs, transfers
 from shared.messages import fields_of as fields
 from shared.settings import SERVICES
 from tests.installation import AMQP_URI, ROOT, SERVER, TOPOLOGY
 
-UNDER_WAY = {"transfers_log_grew"}
-"""Declared ahead of the part that tells it: the audit log of transfers."""
+UNDER_WAY = {
+    "transfers_log_grew",
+    *(
+        event.topic()
+        for event in vars(federation).values()
+        if getattr(event, "publisher", "") == "federation"
+    ),
+    *("record_taken", "record_refused"),
+}
+"""Declared ahead of the part that tells it: the audit log of transfers, the bridges."""
 DECLARED = sorted(
     topic for topic, event in events().items() if event.__module__.startswith("shared.messages.")
 )
@@ -136,7 +145,7 @@ def listener():
         channel = connection.default_channel
         queue = kombu.Queue(
             f"{TOPOLOGY.prefix}outsider.{uuid.uuid4().hex[:8]}",
-            [kombu.binding(TOPOLOGY.exchange(name), routing_key="#") for name in SERVICES],
+            [kombu.binding(TOPOLOGY.exchange(name), routing_key="#") for name in publishers()],
             durable=False,
             exclusive=True,
             auto_delete=True,
@@ -165,7 +174,7 @@ def test_every_declared_event_reaches_the_broker(scratch, settings, listener):
     """
     metadata = db.metadata()
     outbox.table(metadata)
-    engines = {name: scratch(metadata) for name in SERVICES}
+    engines = {name: scratch(metadata) for name in publishers()}
     assert sorted(promised()) == DECLARED
     assert {"transfer_completed", "node_approved"} <= set(DECLARED), "those that no service consumes"
     for topic in DECLARED:

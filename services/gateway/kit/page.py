@@ -37,7 +37,7 @@ from services.gateway.kit.table import Column
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, words
-from shared.messages.words import Code, Rejection
+from shared.messages.words import BridgeReason, Code, Rejection
 
 blueprint = Blueprint("pages", __name__)
 # Macros see what all templates have, but not what a page is rendered with.
@@ -50,10 +50,13 @@ blueprint.record_once(
 
 @blueprint.app_template_global()
 def why(code: str) -> str:
-    """Return what the code of an ended transfer means: a reason of a rejection, or a refusal."""
+    """Return what the code of an ended transfer means: a rejection, a refusal, or another system's reason."""
     rejection = Rejection.known(code)
     if rejection is not None:
         return word(rejection)
+    there = BridgeReason.known(code)
+    if there is not None and code not in errors.KINDS:
+        return word(there)
     return Refusal(code).say(language()) if code in errors.KINDS and "{" not in errors.KINDS[code].zh else ""
 
 

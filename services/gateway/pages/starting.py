@@ -47,6 +47,7 @@ AT = {
             "target_twice",
             "system_differs",
             "system_missing",
+            "peer_starts",
             "same_org",
             "unknown_org",
             "destination_forbidden",

@@ -42,7 +42,9 @@ _STAGE = f"""CASE
 """The stage of a graduate; a move into the own mobile branch is still under way (TYPE-05)."""
 # `graduates` is filled in by those who use it: the members of a round, or everybody.
 _STANDS = f"""
-        SELECT g.member_id, g.cohort, g.counts, o.path AS origin_path,
+        SELECT g.member_id, g.cohort, g.counts,
+            -- who has graduated in another system is a graduate of no region here (FED-15)
+            CASE WHEN o.system = 'national' THEN o.path ELSE '' END AS origin_path,
             coalesce(d.path, '') AS target_path, t.transfer_id,
             CASE
                 WHEN t.transfer_id IS NULL THEN CASE WHEN :unknown THEN 'XS' ELSE '' END
@@ -154,7 +156,7 @@ _FOLD = sa.text(f"""
             a.event, count(*)::int
         FROM lines a
         JOIN transfers t ON t.transfer_id = a.transfer_id
-        JOIN org_directory s ON s.org_id = t.source_branch_id, {_IDS.format("path")}
+        JOIN org_directory s ON s.org_id = t.source_branch_id AND s.system = 'national', {_IDS.format("path")}
         WHERE a.event IN ({_FLOW_EVENTS})
         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (org_id, week, event) DO UPDATE SET n = f.n + excluded.n),

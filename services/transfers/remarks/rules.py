@@ -105,8 +105,13 @@ def request_again(ended: Any, command_id: UUID, initiator: str, confirmed: bool)
 
 
 def superior_of(orgs: Mapping[int, OrgFacts], source: int, target: int) -> int | None:
-    """Return to whom a rejection is escalated (BEY-06), None where a side is gone."""
+    """Return to whom a rejection is escalated (BEY-06), None where a side is gone.
+
+    Nobody stands above two systems (FED-01).
+    """
     if source not in orgs or target not in orgs:
+        return None
+    if orgs[source].system != orgs[target].system:
         return None
     return domain.common_superior(orgs[source], orgs[target])
 

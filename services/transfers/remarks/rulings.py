@@ -64,7 +64,7 @@ def _row(
         return None
     command_id = uuid5(one.item.decision_id, "ruling")
     item = rules.request_again(ended, command_id, Initiator.MEMBER, confirmed=True)
-    place = handlers.place_of(policy)
+    place = handlers.place_of(policy)  # of one system: nobody stands above two
     if domain.check_request(item, source, target, place) is not None:
         return None
     ruled = replace(item, initiator=Initiator.RULING)

@@ -58,6 +58,30 @@ class MemberMoved(Event, frozen=True, kw_only=True):
     branch_id: OrgId
 
 
+class RecordTaken(Event, frozen=True, kw_only=True):
+    """The record that another system has handed over was opened and found right; the person may be moved.
+
+    (FED-10, FED-14)
+    """
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    member_id: PersonId
+
+
+class RecordRefused(Event, frozen=True, kw_only=True):
+    """The record that another system has handed over cannot be taken: `code` says why (FED-10, FED-14)."""
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    member_id: PersonId
+    code: Word
+
+
 class BranchGraduated(Event, frozen=True, kw_only=True):
     """The branch became a graduates' organisation, or is no longer one (GRAD-12, GRAD-14).
 

@@ -3,6 +3,7 @@
 from shared.messages.transfers.adviser import *
 from shared.messages.transfers.batches import *
 from shared.messages.transfers.bulk import *
+from shared.messages.transfers.crossings import *
 from shared.messages.transfers.events import *
 from shared.messages.transfers.figures import *
 from shared.messages.transfers.notices import *

@@ -180,13 +180,23 @@ class NodeAhead(msgspec.Struct, frozen=True, kw_only=True):
     org_id: int
 
 
+class RemoteStep(msgspec.Struct, frozen=True, kw_only=True):
+    """At whose desk a transfer lay or lies in another system, as that system says (FED-13)."""
+
+    organisation: str
+    phone: str
+    since: Instant
+    until: Instant | None
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """A transfer with its path and its trail."""
+    """A transfer with its path and its trail, and with what another system has told of it."""
 
     transfer: Transfer
     path: list[NodeAhead]
     steps: list[Step]
     may_withdraw: bool
+    remote: list[RemoteStep] = []
 
 
 class MyTransfers(msgspec.Struct, frozen=True, kw_only=True):

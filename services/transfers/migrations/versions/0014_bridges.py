@@ -36,8 +36,27 @@ def upgrade() -> None:
         ),
     )
 
+    op.create_table(
+        "remote_progress",
+        sa.Column("transfer_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "seq",
+            sa.SmallInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="of the message that said so",
+        ),
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("transfer_id", "seq", name=op.f("pk_remote_progress")),
+        comment="at whose desk transfers lie in other systems, as these say (FED-13)",
+    )
+
 
 def downgrade() -> None:
+    op.drop_table("remote_progress")
     op.drop_column("node_rules", "fed_withdraw")
     op.drop_column("transfers", "receipted_at")
     op.drop_column("transfers", "peer")

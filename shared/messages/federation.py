@@ -1,0 +1,154 @@
+"""What the bridge tells of what another system has said, each proved by that system's signature (FED-10).
+
+`peer` is the system that has said it; a transfer that does not lead to that system or come from it is not
+touched. What comes late or again changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from shared.messages import Event
+from shared.messages.limits import (
+    Instant,
+    Line,
+    Note,
+    OrgId,
+    OrgName,
+    PersonId,
+    Phone,
+    Remark,
+    SmallNumber,
+    TransferId,
+    Word,
+)
+
+
+class PeerRequested(Event, frozen=True, kw_only=True):
+    """Somebody from another system is to come; members has the person, in a branch of that system (FED-08).
+
+    It is answered by `ArrivalAnswered`. `command_id` follows from the other system's number.
+    """
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    command_id: UUID
+    peer: Word
+    member_id: PersonId
+    source_branch_id: OrgId
+    target_org_id: OrgId
+    reason: Word
+    place_name: Line = ""
+    place_address: Line = ""
+    contact: Line = ""
+    remark: Remark = ""
+
+
+class PeerCalledOff(Event, frozen=True, kw_only=True):
+    """The system that somebody was to come from has ended it, before it handed anything over (FED-10).
+
+    Told once the transfer is known, so after `ArrivalAnswered`.
+    """
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    peer: Word
+    code: Word
+    note: Note = ""
+
+
+class ArrivalGivenUp(Event, frozen=True, kw_only=True):
+    """An operator does not wait any longer for what another system was to hand over (FED-11).
+
+    A record that comes all the same is sent back.
+    """
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    peer: Word
+    person_id: PersonId
+    note: Note
+
+
+class RemoteReceipted(Event, frozen=True, kw_only=True):
+    """The other system has the offer in writing: from now on nobody withdraws it (FED-09)."""
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    peer: Word
+    at: Instant
+
+
+class RemoteProgress(Event, frozen=True, kw_only=True):
+    """At whose desk the transfer lies in the other system, with the number to call (FED-13).
+
+    `seq` is the number of the message that said so.
+    """
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    peer: Word
+    seq: SmallNumber
+    organisation: OrgName
+    phone: Phone = ""
+    since: Instant
+    until: Instant | None = None
+
+
+class RemoteAccepted(Event, frozen=True, kw_only=True):
+    """The other system takes the member: the hand-over begins (FED-10)."""
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    peer: Word
+
+
+class RemoteRefused(Event, frozen=True, kw_only=True):
+    """The other system does not take the member, and sends back any record that crosses this (FED-10).
+
+    So does one that has signed that it has never seen the record. `code` says why in our words where we have
+    some; `note` is what came with it.
+    """
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    peer: Word
+    code: Word
+    note: Note = ""
+
+
+class RemoteIntegrated(Event, frozen=True, kw_only=True):
+    """The member is the other system's, in this branch of our mirror of it (FED-10)."""
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    peer: Word
+    branch_id: OrgId
+
+
+class RemoteSentBack(Event, frozen=True, kw_only=True):
+    """The other system could not take the record: the member stays here (FED-10)."""
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("transfers",)
+
+    transfer_id: TransferId
+    peer: Word
+    code: Word
+    note: Note = ""
