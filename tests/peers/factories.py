@@ -11,7 +11,9 @@ from pathlib import Path
 
 from joserfc import jwk, jws
 
-from tests.peers.gd import jose, people, undescribed
+from tests.peers.gd import courier, envelope, jose, keys, moments, office, people, store, undescribed
+from tests.peers.gd.desk import Desk, take
+from tests.peers.gd.faults import Faults
 
 SCHEMA = "urn:tuanqiao:bridge:1.0"
 
@@ -54,6 +56,36 @@ class Program:
         return code
 
 
+class House:
+    """What GD's program is made of, without its threads."""
+
+    def __init__(self, folder, own_keys, faults: set[str], speed: float = 1.0):
+        self.desk = Desk("GD", keys.read(own_keys), Faults(faults, 5, speed))
+        self.file = store.Store(folder / "GD.db")
+        self.office = office.Office(self.file, self.desk, 50, 60, "共青团第一支部委员会")
+        self.office.targets_known.set()
+        self.courier = courier.Courier(self.file, self.desk, "http://127.0.0.1:1", moments.now())
+        with self.file.transaction() as tx:
+            office.furnish(tx, self.desk, 30)
+
+    def hand_in(self, *messages: str) -> list[str]:
+        """Return the receipts for messages."""
+        letters = [envelope.read(self.desk.keys, "GD", message) for message in messages]
+        with self.file.transaction() as tx:
+            return [take(tx, self.desk, letter) for letter in letters]
+
+    def turn(self, monkeypatch, hours: float) -> None:
+        """Let so many hours pass, and its people do what is due."""
+        monkeypatch.setattr(moments, "ahead", moments.ahead + hours * 3600)
+        with self.file.transaction() as tx:
+            self.office.turn(tx)
+
+    def rows(self, query: str, *values) -> list[tuple]:
+        """Return what its file says."""
+        with self.file.transaction() as tx:
+            return [tuple(row) for row in tx.execute(query, values)]
+
+
 class Stranger:
     """The peer of a GD, who signs with a library of its own."""
 
@@ -66,7 +98,7 @@ class Stranger:
         self.seal = next(key for key in seals if key["use"] == "enc")
         self.theirs = next(key for key in seals if key["use"] == "sig")
 
-    def sign(self, typ: str, payload: dict, **header) -> str:
+    def sign(self, typ: str, payload: dict, /, **header) -> str:
         """Return a compact JWS; `header` replaces or adds fields."""
         names = ("kty", "crv", "x", "y", "d")
         key = jwk.import_key({name: self.key[name] for name in names if name in self.key})
@@ -74,7 +106,7 @@ class Stranger:
         fields = {"alg": alg, "kid": key.thumbprint(), "typ": typ} | header
         return jws.serialize_compact(fields, json.dumps(payload).encode(), key, algorithms=[alg])
 
-    def message(self, number: int, seq: int, type_: str, data, prev: str = "", header=None, **fields) -> str:
+    def message(self, number: int, seq: int, type_: str, data, prev="", /, header=None, **fields) -> str:
         """Return a message about a transfer of the stranger's; `prev` is the JWS before."""
         subject = fields.get("subject", f"{self.system}:{number}")
         payload = {
