@@ -237,6 +237,19 @@ def test_instants_are_told_as_the_person_wants_them(browser, town, house):
         assert f'href="/mine?times={"relative" if exact else "exact"}"' in page
 
 
+@pytest.mark.rule("REG-03")
+def test_a_note_that_is_wanted_is_asked_for_in_its_row(browser, town, house):
+    """REG-03: whoever rejects a registration in a way that is refused is led to the note of that row."""
+    csrf = enter(browser, town, CLASS + 1)
+    row = re.search(r'name="registration" value="(\d+)"', browser.get("/registrations").text)[1]
+    sent = {"csrf": csrf, "registration": row, "do": "reject", "note": "字" * 1100}
+    answer = browser.post("/registrations", data=sent)
+    assert answer.status_code == 422 and '<a href="#note">' in answer.text
+    (field,) = re.findall(r'<input id="note" [^>]*>', answer.text)
+    assert 'aria-invalid="true"' in field and "字" * 1100 in field
+    assert f'id="note-{row}"' in browser.get("/registrations").text
+
+
 @pytest.mark.rule("TRF-22", "TRF-10", "MEM-31")
 def test_the_approval_page_names_whom_to_call(browser, town, house):
     """TRF-22, TRF-10, MEM-31: the decider sees whom to ask, and reasons that fit the transfer's.

@@ -74,6 +74,7 @@ def registrations() -> Any:
         export=Listing("/download/registrations", {"name": name}).address(),
         refusal=refusal,
         errors=read.errors,
+        form=read.typed,
     )
 
 
@@ -233,6 +234,7 @@ def escalations() -> Any:
         orgs=found,
         people=people,
         errors=read.errors,
+        form=read.typed,
         listing=listing,
         reasons=list(Reason),
         chips=[
