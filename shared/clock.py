@@ -34,7 +34,12 @@ def offset() -> float:
 
 def today() -> date:
     """Return the present day in China."""
-    return now().astimezone(CHINA).date()
+    return day_of(now())
+
+
+def day_of(instant: datetime) -> date:
+    """Return the day in China of an instant."""
+    return instant.astimezone(CHINA).date()
 
 
 def day_sql(instant: str) -> str:

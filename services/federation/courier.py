@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated
 from uuid import uuid4
 
 import msgspec
-import urllib3
 from msgspec import Meta
-from urllib3.exceptions import HTTPError
 
 from services.federation import envelope, store
+from services.federation.calling import ANSWER_SECONDS, Address, Caller, NoAnswer
 from services.federation.envelope import NotTaken, message_id, read_json, verified
 from services.federation.handovers import Bridge
 from services.federation.schemas import FAULTS, Receipt, Taken
@@ -36,70 +32,16 @@ log = logging.getLogger("tuanqiao.federation")
 MOST_MESSAGES = 100
 MOST_BYTES = 500 * 1024
 """Of the messages in a request; the peer takes 512 KiB."""
-CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 90.0
 LEASE = timedelta(seconds=120)
 """Longer than any request, so that what a killed courier had taken is soon taken by another."""
-LONGEST_ANSWER = 1024 * 1024
 LONGEST_PAUSE = 3600.0
 LOOK_AGAIN_SECONDS = 5.0
-LOCAL = ("localhost", "127.0.0.1", "::1")
-
-
-class NoAnswer(Exception):
-    """The peer has not answered as agreed; `wait` is for how long it wants to be left alone, in seconds."""
-
-    def __init__(self, why: str, wait: float = 0.0) -> None:
-        super().__init__(why)
-        self.wait = wait
 
 
 class Receipts(msgspec.Struct, frozen=True):
     """The body of an answer."""
 
     receipts: Annotated[list[str], Meta(max_length=MOST_MESSAGES)]
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the peer's door is, and how one shows that it is the right one.
-
-    Attributes:
-        url: `https://host:port`; `http` on this machine alone.
-        authorities: A file with the certificates that are believed; None: those of the system.
-        certificate: Our own certificate, for mutual TLS.
-        private_key: Its key.
-
-    """
-
-    url: str
-    authorities: Path | None = None
-    certificate: Path | None = None
-    private_key: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse an address over which anybody could read along.
-
-        Raises:
-            ValueError: It is none, or not `https`.
-
-        """
-        parts = urlsplit(self.url)
-        local = parts.scheme == "http" and parts.hostname in LOCAL
-        plain = not (parts.username or parts.query or parts.fragment) and parts.path in ("", "/")
-        if not parts.hostname or not plain or (parts.scheme != "https" and not local):
-            raise ValueError("a bridge leads to https://host:port")
-
-    def pool(self) -> urllib3.PoolManager:
-        """Return connections to it: TLS with its name checked, no proxy, no redirects."""
-        return urllib3.PoolManager(
-            num_pools=1,
-            maxsize=2,
-            retries=False,
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=str(self.authorities) if self.authorities else None,
-            cert_file=str(self.certificate) if self.certificate else None,
-            key_file=str(self.private_key) if self.private_key else None,
-        )
 
 
 def pause(tries: int, dice: random.Random) -> float:
@@ -128,7 +70,7 @@ class Courier:
 
     def __post_init__(self) -> None:
         """Open no connection yet."""
-        self._pool = self.address.pool()
+        self._caller = Caller(self.address, self.patience)
         for result in (*Taken, *FAULTS, NO_RECEIPT):
             metrics.BRIDGE_SENT.labels(self.bridge.peer, str(result))
 
@@ -171,7 +113,9 @@ class Courier:
 
         """
         body = msgspec.json.encode({"messages": [one.jws for one in some]})
-        status, headers, answer = self._post(body)
+        status, headers, answer = self._caller.request(
+            "POST", "/bridge/v1/messages", body, {"Content-Type": "application/json"}
+        )
         if status != 200:
             raise NoAnswer(f"HTTP {status}", _retry_after(headers.get("Retry-After", "")))
         found = {}
@@ -191,39 +135,6 @@ class Courier:
         if not found:
             raise NoAnswer("an answer without a receipt of the peer's")
         return found
-
-    def _post(self, body: bytes) -> tuple[int, Any, bytes]:
-        """Return status, headers and body of the answer.
-
-        Raises:
-            NoAnswer: There is none in time, or one without end.
-
-        """
-        ends = time.monotonic() + self.patience
-        try:
-            answer = self._pool.request(
-                "POST",
-                self.address.url.rstrip("/") + "/bridge/v1/messages",
-                body=body,
-                headers={"Content-Type": "application/json"},
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=self.patience),
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
-            read = bytearray()
-            try:
-                while more := answer.read1(65_536):
-                    read += more
-                    if len(read) > LONGEST_ANSWER or time.monotonic() > ends:
-                        answer.close()
-                        raise NoAnswer("an answer without end")
-            finally:
-                answer.release_conn()
-        except (HTTPError, OSError) as error:
-            # the kind alone: what libraries say may hold addresses and what was sent
-            raise NoAnswer(type(error).__name__) from None
-        return answer.status, answer.headers, bytes(read)
 
     def _settle(
         self, some: Sequence[Claimed], receipts: dict[str, tuple[str, Receipt]], now: datetime

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -19,8 +19,9 @@ from flask import Flask, Response, request
 from msgspec import Meta
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, ValidationError
 
-from services.federation import envelope, receiving
+from services.federation import envelope, manifests, receiving
 from services.federation.envelope import NotTaken, read_json, verified
 from services.federation.handovers import Bridge
 from services.federation.keys import NoKey
@@ -81,6 +82,7 @@ def app(bridge: Bridge, database: Database, allowance: Allowance | None = None) 
     """
     made = Flask(__name__, static_folder=None)
     made.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    made.url_map.converters.update(day=_Day, bucket=_Bucket)
     spend = (allowance or Allowance()).spend
     for result in (*_RESULTS, *Fault):
         metrics.BRIDGE_RECEIVED.labels(bridge.peer, str(result))
@@ -114,11 +116,25 @@ def app(bridge: Bridge, database: Database, allowance: Allowance | None = None) 
             _note(bridge, item.sha256, answer.result)
         return _json({"receipts": [answer.receipt for answer in answers]})
 
+    @made.before_request
+    def only_the_peer_asks() -> Response | None:
+        shown = request.headers.get("Authorization", "")
+        if request.method != "POST" and request.url_rule and not _is_peer(bridge, request.path, shown):
+            return _problem(HTTPStatus.UNAUTHORIZED, "not_authentic")
+        return None
+
+    @made.get("/bridge/v1/manifest/<day:day>")
+    def manifest(day: date) -> Response:
+        with database.reading() as tx:
+            return _json({"manifest": manifests.manifest(tx, bridge, day)})
+
+    @made.get("/bridge/v1/manifest/<day:day>/<bucket:bucket>")
+    def lines(day: date, bucket: str) -> Response:
+        with database.reading() as tx:
+            return _json({"manifest": manifests.signed_lines(tx, bridge, day, bucket)})
+
     @made.get("/bridge/v1/about")
     def about() -> Response:
-        now = clock.now()
-        if not _is_peer(bridge, request.path, request.headers.get("Authorization", "")):
-            return _problem(HTTPStatus.UNAUTHORIZED, "not_authentic")
         return _json(
             {
                 "system": bridge.me,
@@ -133,7 +149,7 @@ def app(bridge: Bridge, database: Database, allowance: Allowance | None = None) 
                     "requests_a_second": REQUESTS_A_SECOND,
                 },
                 "keys": bridge.keys.published(),
-                "time": now,
+                "time": clock.now(),
             }
         )
 
@@ -145,6 +161,25 @@ def app(bridge: Bridge, database: Database, allowance: Allowance | None = None) 
 
 
 _RESULTS = ("stored", "held", "repeated")
+
+
+class _Day(BaseConverter):
+    """A day in an address."""
+
+    regex = r"\d{4}-\d\d-\d\d"
+
+    def to_python(self, value: str) -> date:
+        """Return the day; an address with none is not there."""
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ValidationError from None
+
+
+class _Bucket(BaseConverter):
+    """The name of a bucket in an address."""
+
+    regex = "[0-9a-f]{2}"
 
 
 def token(bridge: Bridge, path: str) -> str:

@@ -24,6 +24,8 @@ from services.federation.schemas import DATA, FAULTS, Envelope, Fault, word_of
 
 LARGEST = 64 * 1024
 """Characters of a message; a record has 3,000."""
+LONGEST = 1024 * 1024
+"""Characters of the longest thing that is signed, the lines of a manifest."""
 FUTURE = timedelta(minutes=10)
 """How far a peer's clock may be ahead."""
 LIVES = timedelta(days=30)
@@ -85,10 +87,10 @@ def message_id(source: str, subject: str, seq: int) -> str:
 def sign(key: Key, kind: str, payload: bytes) -> str:
     """Return a payload as a compact JWS that is good for one kind of thing."""
     header = {"alg": key.alg, "kid": key.kid, "typ": kind}
-    return jws.serialize_compact(header, payload, key.jwk, algorithms=[key.alg])
+    return jws.serialize_compact(header, payload, key.jwk, registry=_registry(key.alg))
 
 
-def verified(text: str, kind: str, ring: Ring) -> tuple[bytes, Key]:
+def verified(text: str, kind: str, ring: Ring, longest: int = LARGEST) -> tuple[bytes, Key]:
     """Return the payload of a JWS that one of the peer's keys has signed, and the key.
 
     Whether the key was valid at the time is for the caller to ask, who reads the time.
@@ -97,7 +99,7 @@ def verified(text: str, kind: str, ring: Ring) -> tuple[bytes, Key]:
         NotTaken: It is no JWS of the one form, or nobody's whom we know.
 
     """
-    form = _FORM.fullmatch(text) if len(text) <= LARGEST else None
+    form = _FORM.fullmatch(text) if len(text) <= longest else None
     if form is None or not all(_canonical(part) for part in form.groups()):
         raise NotTaken(Fault.MALFORMED)
     try:
@@ -108,7 +110,7 @@ def verified(text: str, kind: str, ring: Ring) -> tuple[bytes, Key]:
     if key is None:
         raise NotTaken(Fault.NOT_AUTHENTIC)
     try:
-        found = jws.deserialize_compact(text, key.jwk, algorithms=[key.alg])
+        found = jws.deserialize_compact(text, key.jwk, registry=_registry(key.alg))
     except (JoseError, ValueError):
         raise NotTaken(Fault.NOT_AUTHENTIC) from None
     return found.payload, key
@@ -191,6 +193,14 @@ def _read_data(envelope: Envelope, side: Side) -> tuple[Type, msgspec.Struct]:
 
 
 _TYPES = {kind.value for kind in Type}
+
+
+@cache
+def _registry(alg: str) -> jws.JWSRegistry:
+    """Return what joserfc is told to allow: one algorithm, and payloads as long as we let them be."""
+    made = jws.JWSRegistry(algorithms=[alg])
+    made.max_payload_length = LONGEST
+    return made
 
 
 @cache

@@ -20,6 +20,7 @@ from services.federation.keys import Folder, Key
 from services.federation.protocol import MUST_ARRIVE, Act, Heard, Receiver, Sender, Side, State, Word
 from services.federation.schemas import DATASCHEMA, Query, SentBack, Standing, Status
 from services.federation.store import Doubt, Handover, Said
+from shared import clock
 from shared.messages.words import BridgeReason
 
 NATIONAL = "national"
@@ -94,6 +95,8 @@ class Turn:
         if step is None:
             return False
         self._go(handover, step.to)
+        if deed.act is Act.OFFER:
+            handover.day = clock.day_of(self.now)
         if step.says is not None:
             if deed.data is None:
                 raise ValueError(f"{deed.act} says {step.says}")
@@ -112,6 +115,8 @@ class Turn:
         if found.word in protocol.REMEMBERED and found.word not in handover.heard:
             handover.heard.append(found.word)
         self._go(handover, step.to)
+        if found.word is Word.OFFER:
+            handover.day = clock.day_of(found.envelope.time)
         if step.says is not None:
             self._say(handover, step.says, self._answer(handover, step.says))
         self.told.append(

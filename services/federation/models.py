@@ -25,6 +25,8 @@ handovers = sa.Table(
     sa.Column("their_seq", sa.Integer, nullable=False, comment="everything up to it has come"),
     sa.Column("their_head", sa.Text, nullable=False),
     sa.Column("since", _time, nullable=False, comment="when it came to this state"),
+    sa.Column("day", sa.Date, comment="in China, on which its offer was signed; null while none is known"),
+    sa.Index("ix_handovers_day", "day"),
 )
 
 sent = sa.Table(
@@ -85,6 +87,30 @@ quarantine = sa.Table(
     sa.Column("decided_by", sa.BigInteger),
     sa.Column("decided_at", _time),
     sa.Index("ix_quarantine_open", "found_at", postgresql_where=sa.text("decision IS NULL")),
+)
+
+differences = sa.Table(
+    "differences",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, nullable=False, comment="whose manifests differ"),
+    sa.Column("ours", sa.Text, nullable=False, comment="how it stands here, JSON; empty: it is not here"),
+    sa.Column("theirs", sa.Text, nullable=False),
+    sa.Column("found_at", _time, nullable=False),
+    sa.Column("seen_at", _time, nullable=False, comment="when it was found last"),
+    sa.Column("gone_at", _time, comment="when it was found no more"),
+    sa.Index("ix_differences_open", "day", postgresql_where=sa.text("gone_at IS NULL")),
+)
+
+reconciliations = sa.Table(
+    "reconciliations",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("compared_at", _time, nullable=False),
+    sa.Column("transfers", sa.Integer, nullable=False, comment="of ours on that day"),
+    sa.Column("differing", sa.Integer, nullable=False),
+    comment="when each day was compared with the peer last, and whether it was clean",
 )
 
 line = sa.Table(

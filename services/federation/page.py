@@ -28,6 +28,11 @@ def page() -> str:
         "receipt": _fields(schemas.Receipt),
         "faults": _faults(),
         "token": _fields(schemas.Token),
+        "manifest": _fields(schemas.Manifest),
+        "bucket": _fields(schemas.Bucket),
+        "lines": _fields(schemas.Lines),
+        "line": _fields(schemas.Line),
+        "outcomes": ["; ".join(_outcomes())],
         "acts": _acts(),
         "hears": _hears(),
         "here": [_states(protocol.HERE)],
@@ -49,6 +54,12 @@ def _side(state: State) -> str:
 
 def _code(word: Enum | None) -> str:
     return f"`{word.value}`" if word is not None else ""
+
+
+def _outcomes() -> Iterator[str]:
+    for outcome in schemas.Outcome:
+        states = [f"{_side(one)} {_code(one)}" for one, what in schemas.OUTCOMES.items() if what is outcome]
+        yield f"{_code(outcome)} for {', '.join(states)}"
 
 
 def _acts() -> Iterator[str]:
@@ -117,7 +128,8 @@ def _fields(kind: type[msgspec.Struct]) -> Iterator[str]:
 def _value(found: inspect.Type) -> str:
     match found:
         case inspect.Metadata():
-            return str((found.extra_json_schema or {}).get("description", "")) + _limits(found.type)
+            said = (found.extra_json_schema or {}).get("description")
+            return said + _limits(found.type) if said else _value(found.type)
         case inspect.UnionType():
             return " or none".join(
                 _value(one) for one in found.types if not isinstance(one, inspect.NoneType)
@@ -127,7 +139,9 @@ def _value(found: inspect.Type) -> str:
         case inspect.EnumType():
             return ", ".join(f"`{one.value}`" for one in found.cls)
         case inspect.StructType():
-            return "an object, below" if found.cls is schemas.Organisation else found.cls.__name__
+            return "an object, below" if found.cls is schemas.Organisation else "as below"
+        case inspect.ListType():
+            return f"a list, at most {found.max_length}, each as below"
     return "an object, by its type" if isinstance(found, inspect.RawType) else _limits(found)
 
 

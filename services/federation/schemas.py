@@ -12,8 +12,8 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from services.federation.protocol import Type, Word
-from shared.messages.limits import LINE, OPAQUE, WORD, Dated, Instant, Number, OrgName, Phone, Prose
+from services.federation.protocol import Receiver, Sender, State, Type, Word
+from shared.messages.limits import LINE, OPAQUE, WORD, Dated, Day, Instant, Number, OrgName, Phone, Prose
 
 DATASCHEMA = "urn:tuanqiao:bridge:1.0"
 """The version that is spoken here: a higher minor number is understood, another major number is not."""
@@ -273,3 +273,76 @@ class Token(Dated, frozen=True, kw_only=True):
     dest: System
     path: Annotated[str, Meta(max_length=200, pattern=OPAQUE, description="the path that is asked for")]
     time: Instant
+
+
+# ---- manifests -----------------------------------------------------------------------------------
+
+
+class Outcome(StrEnum):
+    """How a transfer stands, in words that are the same for both sides."""
+
+    OPEN = "open"
+    ON_THE_WAY = "on_the_way"
+    MOVED = "moved"
+    KEPT = "kept"
+
+
+OUTCOMES: dict[State, Outcome] = {
+    Sender.NONE: Outcome.OPEN,
+    Sender.OFFERED: Outcome.OPEN,
+    Sender.HANDOVER: Outcome.ON_THE_WAY,
+    Sender.MOVED: Outcome.MOVED,
+    Sender.KEPT: Outcome.KEPT,
+    Receiver.NONE: Outcome.OPEN,
+    Receiver.DECIDING: Outcome.OPEN,
+    Receiver.AWAITED: Outcome.OPEN,
+    Receiver.TAKEN: Outcome.MOVED,
+    Receiver.REFUSED: Outcome.KEPT,
+    Receiver.BACK: Outcome.KEPT,
+}
+"""The outcome of each state; a receiver that has got the record and awaits no more is `on_the_way`, too."""
+
+BucketName = Annotated[
+    str, Meta(max_length=2, pattern=WORD, description="the first two digits of the SHA-256 of the subjects")
+]
+FullHash = Annotated[str, Meta(max_length=64, pattern=WORD, description="SHA-256, hexadecimal")]
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """The transfers of a day whose subjects' hashes begin alike: how many, and the hash of their lines."""
+
+    name: BucketName
+    count: Number
+    digest: FullHash
+
+
+class Manifest(Dated, frozen=True, kw_only=True):
+    """What a side has of the transfers whose offers were signed on a day in China, by buckets."""
+
+    source: System
+    dest: System
+    day: Day
+    time: Instant
+    buckets: Annotated[list[Bucket], Meta(max_length=256)]
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One transfer in a manifest: the same words on both sides, when both have heard everything."""
+
+    subject: Subject
+    outcome: Outcome
+    sender_seq: Number
+    sender_head: Hash
+    receiver_seq: Number
+    receiver_head: Hash
+
+
+class Lines(Dated, frozen=True, kw_only=True):
+    """The lines of one bucket, in the order of their subjects."""
+
+    source: System
+    dest: System
+    day: Day
+    bucket: BucketName
+    time: Instant
+    lines: Annotated[list[Line], Meta(max_length=2000)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -28,6 +28,7 @@ class Handover:
     their_seq: Int
     their_head: str
     since: datetime
+    day: date | None
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class _Side:
 
 _BEGIN = sa.text(f"""
     INSERT INTO handovers ({columns(Handover)})
-    SELECT subject, side, 'none', '{{}}', 0, '', 0, '', :now FROM {recordset(_Side)}
+    SELECT subject, side, 'none', '{{}}', 0, '', 0, '', :now, NULL FROM {recordset(_Side)}
     -- all write in one order, so no two of them wait for each other
     ORDER BY subject
     ON CONFLICT DO NOTHING""")
@@ -109,8 +110,8 @@ _LOCK = sa.text(f"""
     SELECT {columns(Handover)} FROM handovers
     WHERE subject = ANY(CAST(:subjects AS text[])) ORDER BY subject FOR UPDATE""")
 _KEEP = sa.text(f"""
-    UPDATE handovers h SET (state, heard, our_seq, our_head, their_seq, their_head, since) =
-        (i.state, i.heard, i.our_seq, i.our_head, i.their_seq, i.their_head, i.since)
+    UPDATE handovers h SET (state, heard, our_seq, our_head, their_seq, their_head, since, day) =
+        (i.state, i.heard, i.our_seq, i.our_head, i.their_seq, i.their_head, i.since, i.day)
     FROM {recordset(Handover)} WHERE h.subject = i.subject""")
 _SAY = sa.text(f"""
     INSERT INTO sent ({columns(Said)}, state, next_at)

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from werkzeug.wrappers import Request, Response
 
-from services.federation import courier as module
 from services.federation import door, envelope, store
-from services.federation.courier import LEASE, LONGEST_PAUSE, Address, Courier, NoAnswer, pause
+from services.federation.calling import ANSWER_SECONDS, CONNECT_SECONDS, Address, NoAnswer
+from services.federation.courier import LEASE, LONGEST_PAUSE, Courier, pause
 from services.federation.door import Allowance
 from services.federation.handovers import Deed, perform
 from services.federation.protocol import Act, Word
@@ -237,7 +237,7 @@ def test_a_lease(here, courier, peer):
 
 def test_a_lease_outlasts_a_request():
     """Nobody takes what is still being carried."""
-    longest = timedelta(seconds=module.ANSWER_SECONDS + module.CONNECT_SECONDS)
+    longest = timedelta(seconds=ANSWER_SECONDS + CONNECT_SECONDS)
 
     assert longest + timedelta(seconds=10) < LEASE
 
@@ -480,7 +480,7 @@ def drip(request, answer):
 )
 def test_answers_without_end(here, courier, peer, fault):
     """An answer that does not end, is too long, or holds nothing, is none."""
-    courier.patience = 0.5
+    courier = Courier(here.bridge, courier.database, courier.address, patience=0.5)
     offer(here)
     peer.faults = [fault]
     began = time.monotonic()
@@ -498,7 +498,7 @@ def test_nobody_there(here):
     offer(here)
 
     with pytest.raises(NoAnswer, match=r"^[A-Za-z]+$"):
-        courier._post(b"secret")
+        courier._caller.request("POST", "/", b"secret")
     courier.turn()
     assert len(waiting(here)) == 1
 
@@ -554,4 +554,3 @@ def test_mutual_tls(here, there, peer, tmp_path):
         ).turn()
 
     assert waiting(here) == [] and len(there.told) == 1
-    assert timedelta(seconds=module.ANSWER_SECONDS + module.CONNECT_SECONDS) < module.LEASE
