@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from shared import db
 from shared.messages.federation import RemoteProgress, RemoteReceipted
 from shared.messages.transfers import RemoteStep
-from shared.recordset import Int, columns, locked, recordset
+from shared.recordset import Int, columns, recordset
 
 
 class Known(NamedTuple):
@@ -38,29 +38,30 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 _KNOWN = sa.text("""
     SELECT transfer_id, peer, initiator FROM transfers
     WHERE transfer_id = ANY(CAST(:ids AS bigint[])) AND peer <> ''""")
-_RECEIPTED = sa.text(f"""
-    WITH held AS {
-    locked(
-        f"(SELECT DISTINCT ON (transfer_id) * FROM {recordset(RemoteReceipted)} ORDER BY transfer_id) AS i",
-        "transfers t",
-        "t.transfer_id = i.transfer_id AND t.peer = i.peer AND t.receipted_at IS NULL",
-        "t.transfer_id",
-    )
-}
-    UPDATE transfers t SET receipted_at = h.at FROM held h WHERE t.transfer_id = h.transfer_id""")
+# Looked up one by one and locked in the order of their transfers, nodes before transfers, as by transitions.
 _NOT_WITHDRAWN = sa.text(f"""
-    WITH held AS {
-    locked(
-        recordset(RemoteReceipted),
-        "open_nodes o",
-        "o.transfer_id = i.transfer_id AND o.state = 'pending_remote' AND o.withdraw <> 'no'",
-        "o.transfer_id",
-        of="o.transfer_id, o.node_no, i.peer",
-    )
-}
+    WITH given AS (SELECT * FROM {recordset(RemoteReceipted)} ORDER BY transfer_id),
+    held AS (
+        SELECT i.transfer_id, o.node_no FROM given i
+        CROSS JOIN LATERAL (
+            SELECT o.node_no FROM open_nodes o JOIN transfers t ON t.transfer_id = o.transfer_id
+            WHERE o.transfer_id = i.transfer_id AND o.state = 'pending_remote' AND t.peer = i.peer
+            FOR NO KEY UPDATE OF o) o)
     UPDATE open_nodes o SET withdraw = 'no'
-    FROM held h JOIN transfers t ON t.transfer_id = h.transfer_id AND t.peer = h.peer
-    WHERE o.transfer_id = h.transfer_id AND o.node_no = h.node_no""")
+    FROM held h
+    WHERE o.transfer_id = h.transfer_id AND o.node_no = h.node_no
+        AND o.transfer_id = ANY(ARRAY(SELECT transfer_id FROM held))""")
+_RECEIPTED = sa.text(f"""
+    WITH given AS (SELECT * FROM {recordset(RemoteReceipted)} ORDER BY transfer_id),
+    held AS (
+        SELECT i.transfer_id, i.at FROM given i
+        CROSS JOIN LATERAL (
+            SELECT 1 FROM transfers t
+            WHERE t.transfer_id = i.transfer_id AND t.peer = i.peer AND t.receipted_at IS NULL
+            FOR NO KEY UPDATE) t)
+    UPDATE transfers t SET receipted_at = h.at
+    FROM held h
+    WHERE t.transfer_id = h.transfer_id AND t.transfer_id = ANY(ARRAY(SELECT transfer_id FROM held))""")
 _TELL = sa.text(f"""
     INSERT INTO remote_progress ({columns(Progress)})
     SELECT {columns(Progress)} FROM {recordset(Progress)}
@@ -92,7 +93,6 @@ def known(tx: Connection, transfer_ids: Iterable[int]) -> dict[int, Known]:
 
 def receipt(tx: Connection, items: Sequence[RemoteReceipted]) -> None:
     """Note since when the peer has transfers in writing; from then on nobody withdraws them (FED-09)."""
-    # Nodes before transfers, as every transition locks them.
     db.run(tx, _NOT_WITHDRAWN, items)
     db.run(tx, _RECEIPTED, items)
 

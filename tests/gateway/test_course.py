@@ -3,14 +3,15 @@
 from datetime import UTC, datetime
 
 import flask
+import msgspec
 import pytest
 
 from services.gateway.kit import language
 from services.gateway.pages import course
-from shared.messages.transfers import NodeAhead, Progress, Step, Transfer
+from shared.messages.transfers import NodeAhead, Progress, RemoteStep, Step, Transfer
 from shared.messages.words import OnExpiry, Reason, TrailEvent, TransferState
 
-NOON = datetime(2027, 6, 1, 4, tzinfo=UTC)
+NOON, LATER = (datetime(2027, 6, day, 4, tzinfo=UTC) for day in (1, 9))
 THERE, CLASS = 11, 3
 LEAVING = (TransferState.OUT, TransferState.REMOTE, TransferState.HANDOVER)
 COMING = (TransferState.IN, TransferState.ARRIVAL)
@@ -74,6 +75,20 @@ def test_what_is_waited_for(path, node_no, events, words):
     styles, lines = shown(progress(path, node_no, path[node_no - 1], *events))
     assert styles[node_no] == "open" and words in lines[node_no]
     assert styles[1:node_no] == ["done"] * (node_no - 1)
+
+
+def test_at_whose_desk():
+    """FED-13: the node of the other system says at whose desk it lies there, and whom to call."""
+    found = progress(LEAVING, 2, "pending_remote", TrailEvent.APPROVE)
+    desks = [
+        RemoteStep(organisation="北京某大学团委", phone="010-6275", since=NOON, until=LATER),
+        RemoteStep(organisation="北京某学院", phone="", since=LATER, until=None),
+    ]
+    step = course.steps(msgspec.structs.replace(found, remote=desks), {}, {})[2]
+    assert step.lines[:2] == (
+        (NOON, "北京某大学团委", "010-6275", "最迟", LATER),
+        (LATER, "北京某学院"),
+    )
 
 
 @pytest.mark.parametrize(

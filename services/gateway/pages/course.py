@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +42,10 @@ def steps(progress: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> 
     item, closed = progress.transfer, _closed(progress)
     return [
         Step("done", _("提交接转申请"), item.created_at),
-        *(_node(item, node, closed.get(node.node_no), orgs, people) for node in progress.path),
+        *(
+            _node(item, node, closed.get(node.node_no), orgs, people, progress.remote)
+            for node in progress.path
+        ),
         _end(item),
     ]
 
@@ -87,7 +90,14 @@ def _closed(progress: Any) -> dict[int, Any]:
     return found
 
 
-def _node(item: Any, node: Any, step: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> Step:
+def _node(
+    item: Any,
+    node: Any,
+    step: Any,
+    orgs: Mapping[int, Any],
+    people: Mapping[int, Any],
+    remote: Sequence[Any],
+) -> Step:
     org = orgs.get(node.org_id)
     failed = step is not None and step.event in _FAILED
     opened = step is None and not item.ended_at and (item.node_no, item.state) == (node.node_no, node.state)
@@ -96,6 +106,8 @@ def _node(item: Any, node: Any, step: Any, orgs: Mapping[int, Any], people: Mapp
         lines.append((f"{word(step.event)}:", by_whom(step, orgs, people, node.org_id), step.at))
     if failed:
         lines += [(one,) for one in (why(item.end_code), item.end_note) if one]
+    if node.state == TransferState.REMOTE:
+        lines += [_desk(one) for one in remote]
     if opened:
         since = (item.node_opened_at,) if item.node_opened_at else ()
         lines.append((*since, word(_WAITS.get(item.state, "")) or _("收到,等待审批")))
@@ -116,6 +128,12 @@ def _node(item: Any, node: Any, step: Any, orgs: Mapping[int, Any], people: Mapp
         lines=tuple(lines),
         sources=("DL-01", policy_name(item.policy)) if opened else (),
     )
+
+
+def _desk(one: Any) -> tuple[str | datetime, ...]:
+    """Return at whose desk a transfer lies in another system, with the number to call (FED-13)."""
+    until = (_("最迟"), one.until) if one.until is not None else ()
+    return (one.since, one.organisation, *((one.phone,) if one.phone else ()), *until)
 
 
 def _end(item: Any) -> Step:
