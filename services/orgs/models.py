@@ -77,6 +77,29 @@ orgs = sa.Table(
         server_default="0",
         comment="of the last branch_graduated",
     ),
+    sa.Column("peer_code", sa.Text(collation="C"), comment="in its own system (FED-04)"),
+    sa.Column(
+        "peer_reading",
+        sa.BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="of its system's directory, in which it was seen last",
+    ),
+    sa.Column("peer_changed", _time, comment="when its system had changed it"),
+    sa.Column(
+        "gone",
+        sa.Boolean,
+        nullable=False,
+        server_default="false",
+        comment="its system knows it no more; it is kept for those who went there",
+    ),
+    sa.Index(
+        "uq_orgs_peer_code",
+        "system",
+        "peer_code",
+        unique=True,
+        postgresql_where=sa.text("peer_code IS NOT NULL"),
+    ),
     sa.Index("ix_orgs_path", "path"),
     sa.Index("ix_orgs_plain", "plain"),
     sa.Index(
@@ -107,6 +130,29 @@ orgs = sa.Table(
         postgresql_using="gin",
         postgresql_where=sa.text("spoken <> '{}'"),
     ),
+)
+
+mirror_waiting = sa.Table(
+    "mirror_waiting",
+    metadata,
+    sa.Column("system", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text(collation="C"), primary_key=True),
+    sa.Column("parent_code", sa.Text(collation="C"), nullable=False),
+    sa.Column("reading", sa.BigInteger, nullable=False),
+    sa.Column("changed", _time, nullable=False),
+    sa.Column("org", sa.Text, nullable=False, comment="as it was read, JSON"),
+    sa.Index("ix_mirror_waiting_parent_code", "system", "parent_code"),
+    comment="organisations of a peer whose superior was not read yet",
+)
+
+mirror_pages = sa.Table(
+    "mirror_pages",
+    metadata,
+    sa.Column("system", sa.Text, primary_key=True),
+    sa.Column("reading", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("page", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("last", sa.Boolean, nullable=False),
+    comment="pages of readings of a peer's whole directory",
 )
 
 administrators = sa.Table(

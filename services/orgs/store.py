@@ -285,7 +285,7 @@ _BY_IDS = sa.text(f"""
     WHERE o.org_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted""")
 _CHILDREN = sa.text(f"""
     SELECT o.*, {_FACTS} FROM orgs o {_SECRETARY}
-    WHERE o.parent_id = :org AND NOT o.deleted
+    WHERE o.parent_id = :org AND NOT o.deleted AND NOT o.gone
         AND (:after = 0 OR (o.display_order, o.org_id) >
             (SELECT display_order, org_id FROM orgs WHERE org_id = :after))
     ORDER BY o.display_order, o.org_id LIMIT :limit""")
@@ -304,6 +304,7 @@ _ADMINISTRATORS = sa.text("""
 _RIGHTS = sa.text("""
     SELECT org_id, person_id, observer FROM administrators
     WHERE org_id = ANY(CAST(:ids AS bigint[])) AND active""")
+_PATHS = sa.text("SELECT org_id, path FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[]))")
 _OF_OTHERS = sa.text(
     "SELECT org_id FROM orgs WHERE org_id = ANY(CAST(:ids AS bigint[])) AND system <> 'national'"
 )
@@ -332,6 +333,12 @@ def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, Org]:
 def of_others(tx: Connection, org_ids: Collection[int]) -> set[int]:
     """Return those organisations that another system keeps, deleted ones too (FED-01)."""
     return set(tx.scalars(_OF_OTHERS, {"ids": sorted(org_ids)})) if org_ids else set()
+
+
+def paths(tx: Connection, org_ids: Sequence[int]) -> list[str]:
+    """Return the paths of organisations as they are now, in the order asked for."""
+    found = {row.org_id: row.path for row in tx.execute(_PATHS, {"ids": list(org_ids)})}
+    return [found[one] for one in org_ids]
 
 
 def as_org(row: Org) -> domain.OrgRow:

@@ -202,11 +202,11 @@ class Where(NamedTuple):
 
 @cache
 def _of(template: str, system: str) -> sa.TextClause:
-    """Return a statement that finds only what a system keeps; an empty one stands for all of them.
+    """Return a statement that finds only what a system keeps and has; an empty one stands for all of them.
 
     The system is written into it, so that the planner takes the index of the peers' trees.
     """
-    kept_by = f"AND system = '{System(system)}'" if System.known(system) else ""
+    kept_by = f"AND NOT gone AND system = '{System(system)}'" if System.known(system) else "AND NOT gone"
     return sa.text(template.replace(_KEPT_BY, kept_by))
 
 

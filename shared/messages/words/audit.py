@@ -19,6 +19,8 @@ class AuditKind(Code):
     ORG_REOPENED            = "org.reopened", "恢复为普通团支部"
     ORG_MOVED               = "org.moved", "变更上级组织"
     ORG_LOADED              = "org.loaded", "导入组织树"
+    ORG_GONE                = "org.gone", "对方系统已无该组织"
+    ORG_BACK                = "org.back", "对方系统恢复该组织"
     RIGHT_GIVEN             = "right.given", "授予管理权限"
     RIGHT_REVOKED           = "right.revoked", "撤销管理权限"
     MIGRATION_REQUESTED     = "migration.requested", "申请组织迁移"
