@@ -294,3 +294,28 @@ def test_no_identity_number_is_in_what_is_printed(gd):
     assert len(numbers) == 30
     assert not [number for number in numbers if number in printed]
     assert SCHEMA not in printed
+
+
+def test_what_cannot_be_signed_has_not_happened(gd, stranger, monkeypatch):
+    """State, message and receipt are one transaction: without a valid key none of them is there."""
+    gd.turn(monkeypatch, 0.1)
+    gd.hand_in(stranger.offer(1, BRANCH))
+    before = [
+        gd.rows(f"SELECT * FROM {name}") for name in ("transfers", "heard", "said", "members", "settings")
+    ]
+    valid = [key["valid_until"] for key in gd.desk.keys.own]
+    for key in gd.desk.keys.own:
+        key["valid_until"] = moment(minutes=-1)
+
+    with pytest.raises(ValueError):
+        gd.hand_in(stranger.offer(2, BRANCH))
+    with pytest.raises(ValueError):
+        gd.turn(monkeypatch, 0.1)
+
+    after = [
+        gd.rows(f"SELECT * FROM {name}") for name in ("transfers", "heard", "said", "members", "settings")
+    ]
+    assert after == before
+    for key, until in zip(gd.desk.keys.own, valid, strict=True):
+        key["valid_until"] = until
+    assert [seen(stranger, one)[0] for one in gd.hand_in(stranger.offer(2, BRANCH))] == ["stored"]

@@ -40,6 +40,7 @@ def send(url: str, *messages: str) -> tuple:
         (400, b'{"messages": ["\\ud800"]}', JSON),
         (401, b'{"messages": ["a.b.c"]}', JSON),
         (413, b"x" * (512 * 1024 + 1), JSON),
+        (411, b"{}", JSON | {"Content-Length": "two"}),
         (415, b"{}", {"Content-Type": "text/plain"}),
         (422, b"{}", JSON),
         (422, b'{"messages": []}', JSON),

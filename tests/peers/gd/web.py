@@ -15,6 +15,7 @@ from tests.peers.gd.store import Store
 ABOUT = "/bridge/v1/about"
 MANIFEST = "/bridge/v1/manifest"
 PAGE = 20
+LAST_STRAW = 16 * LARGEST  # bytes of a body that is still read
 SLOW = (1, 10)  # seconds of GD before the commit, and as many after it
 BUSY = (1, 30)  # seconds of GD that a busy peer asks for
 
@@ -68,6 +69,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, paths: dict) -> None:
         try:
+            self.body = self._read()
             address = urlsplit(self.path)
             if address.path not in paths:
                 raise Problem(404, "not_found")
@@ -116,6 +118,15 @@ class Handler(BaseHTTPRequestHandler):
     def _pause(self) -> None:
         time.sleep(self.server.desk.faults.between("slow", *SLOW))
 
+    def _read(self) -> bytes:
+        """Return the whole body, so that whoever sends one too large hears what was wrong."""
+        length = self.headers.get("Content-Length") or "0"
+        if not length.isascii() or not length.isdecimal() or self.headers.get("Transfer-Encoding"):
+            raise Problem(411, "no_length")
+        if int(length) > LAST_STRAW:
+            raise Problem(413, "too_large")
+        return self.rfile.read(int(length))
+
     # ---- messages --------------------------------------------------------------------------------
 
     def _messages(self) -> dict:
@@ -130,13 +141,10 @@ class Handler(BaseHTTPRequestHandler):
     def _texts(self) -> list[str]:
         if self.headers.get_content_type() != "application/json":
             raise Problem(415, "no_json")
-        length = self.headers.get("Content-Length") or ""
-        if not length.isascii() or not length.isdecimal():
-            raise Problem(411, "no_length")
-        if int(length) > LARGEST:
+        if len(self.body) > LARGEST:
             raise Problem(413, "too_large")
         try:
-            body = jose.loads(self.rfile.read(int(length)))
+            body = jose.loads(self.body)
         except jose.Unreadable as error:
             raise Problem(400, "no_json") from error
         texts = body.get("messages") if isinstance(body, dict) else None
