@@ -19,7 +19,7 @@ from services.federation.envelope import LIVES, Opened, message_id, sha256, sign
 from services.federation.keys import Folder, Key
 from services.federation.protocol import MUST_ARRIVE, Act, Heard, Receiver, Sender, Side, State, Word
 from services.federation.schemas import DATASCHEMA, Query, SentBack, Standing, Status
-from services.federation.store import Doubt, Handover, Said
+from services.federation.store import Doubt, Handover, Missing, Said
 from shared import clock
 from shared.messages.words import BridgeReason
 
@@ -85,6 +85,7 @@ class Turn:
     said: list[Said] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
 
     def act(self, deed: Deed) -> bool:
         """Do an act; return whether it may be done now."""
@@ -117,6 +118,8 @@ class Turn:
         self._go(handover, step.to)
         if found.word is Word.OFFER:
             handover.day = clock.day_of(found.envelope.time)
+        if isinstance(found.data, Query) and found.data.heard_seq < handover.our_seq:
+            self.missing.append(Missing(handover.subject, found.data.heard_seq + 1, handover.our_seq + 1))
         if step.says is not None:
             self._say(handover, step.says, self._answer(handover, step.says))
         self.told.append(
@@ -131,6 +134,7 @@ class Turn:
     def write(self, tx: Connection) -> None:
         """Write everything, and tell."""
         store.keep(tx, list(self.handovers.values()))
+        store.miss(tx, self.missing, self.now)
         store.say(tx, self.said)
         store.doubt(tx, self.doubts)
         if self.told:

@@ -27,6 +27,7 @@ handovers = sa.Table(
     sa.Column("since", _time, nullable=False, comment="when it came to this state"),
     sa.Column("day", sa.Date, comment="in China, on which its offer was signed; null while none is known"),
     sa.Index("ix_handovers_day", "day"),
+    sa.Index("ix_handovers_on_the_way", "since", postgresql_where=sa.text("state = 'handover'")),
 )
 
 sent = sa.Table(
@@ -65,6 +66,7 @@ received = sa.Table(
         "state", sa.Text, nullable=False, comment="applied, late, held, refused, quarantined, discarded"
     ),
     sa.Column("code", sa.Text, nullable=False, comment="why it was refused or quarantined; empty if not"),
+    sa.Index("ix_received_held", "received_at", postgresql_where=sa.text("state = 'held'")),
 )
 
 receipts = sa.Table(

@@ -166,3 +166,9 @@ def example(word: Word) -> msgspec.Struct:
     if word is Word.QUERY_RECORD:
         data = {"about": "record", "heard_seq": 1}
     return msgspec.convert(data, DATA[word.type])
+
+
+def sent_states(end: End, state: str) -> None:
+    """Put everything that an end has said into a state."""
+    with end.engine.begin() as tx:
+        tx.execute(sa.text("UPDATE sent SET state = :state"), {"state": state})

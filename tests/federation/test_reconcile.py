@@ -17,7 +17,7 @@ from services.federation.protocol import SENDS, Act, Receiver, Sender
 from services.federation.reconcile import REPAIRS, Difference, Kind, Reconciler
 from services.federation.schemas import OUTCOMES, Lines, Manifest
 from shared import clock, db
-from tests.federation.factories import DAY, End, example, served
+from tests.federation.factories import DAY, End, example, sent_states, served
 
 pytestmark = pytest.mark.usefixtures("today")
 EACH = 20
@@ -35,8 +35,7 @@ def carry(one: End, other: End) -> None:
     said = one.said()
     for at in range(0, len(said), 100):
         other.hear(*said[at : at + 100])
-    with one.engine.begin() as tx:
-        tx.execute(sa.text("UPDATE sent SET state = 'receipted'"))
+    sent_states(one, "receipted")
 
 
 def write(end: End, text: str, subjects: list[str]) -> None:
