@@ -139,7 +139,6 @@ mirror_waiting = sa.Table(
     sa.Column("code", sa.Text(collation="C"), primary_key=True),
     sa.Column("parent_code", sa.Text(collation="C"), nullable=False),
     sa.Column("reading", sa.BigInteger, nullable=False),
-    sa.Column("changed", _time, nullable=False),
     sa.Column("org", sa.Text, nullable=False, comment="as it was read, JSON"),
     sa.Index("ix_mirror_waiting_parent_code", "system", "parent_code"),
     comment="organisations of a peer whose superior was not read yet",

@@ -6,12 +6,13 @@ from services.orgs import handlers, settings, store
 from services.orgs.history import handlers as history
 from services.orgs.log import log
 from services.orgs.migration import handlers as migration
+from services.orgs.mirror import handlers as mirror
 from services.orgs.naming import handlers as naming
 from services.orgs.order import handlers as order
 from services.orgs.search import handlers as search
 from shared import sessions_ended
 from shared.bus.service import BusService
-from shared.messages import members, scheduler, transfers
+from shared.messages import federation, members, scheduler, transfers
 from shared.messages import orgs as contract
 
 
@@ -28,6 +29,7 @@ class Service(BusService):
         members.DeletionRefused: handlers.on_taken_back,
         transfers.OrgInUse: handlers.on_taken_back,
         scheduler.DayBegan: migration.on_day_began,
+        federation.DirectoryRead: mirror.on_directory_read,
     }
     commands = {
         contract.save_orgs: handlers.save_orgs,

@@ -6,14 +6,19 @@ touched. What comes late or again changes nothing.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
+
+from msgspec import Meta
 
 from shared.messages import Event
 from shared.messages.limits import (
+    LINE,
+    Dated,
     Instant,
     Line,
     Note,
+    Number,
     OrgId,
     OrgName,
     PersonId,
@@ -21,6 +26,7 @@ from shared.messages.limits import (
     Remark,
     SmallNumber,
     TransferId,
+    Version,
     Word,
 )
 
@@ -152,3 +158,44 @@ class RemoteSentBack(Event, frozen=True, kw_only=True):
     peer: Word
     code: Word
     note: Note = ""
+
+
+PeerCode = Annotated[
+    str, Meta(max_length=60, pattern=LINE, description="an organisation's code in its own system")
+]
+
+
+class PeerOrg(Dated, frozen=True, kw_only=True):
+    """An organisation as its own system describes it.
+
+    `parent_code`: of its superior there, empty right below the province. `changed`: when that system
+    changed it last, where it says so. `gone`: it is no more.
+    """
+
+    code: PeerCode
+    parent_code: PeerCode = ""
+    kind: Word
+    full_name: OrgName
+    short_name: OrgName = ""
+    phone: Phone = ""
+    changed: Instant | None = None
+    gone: bool = False
+
+
+class DirectoryRead(Event, frozen=True, kw_only=True):
+    """A page of a peer's directory was read (FED-04, FED-06); pages may come twice and in any order.
+
+    `reading`: from 1; of several the highest number is the newest. `page`: from 0; `last`: there are no
+    more. `full`: the reading is of the whole directory, so that what it has not is gone there. Who finds
+    that the directory has changed while it was paged begins another reading.
+    """
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("orgs",)
+
+    peer: Word
+    reading: Version
+    page: Number = 0
+    last: bool = False
+    full: bool = False
+    orgs: Annotated[list[PeerOrg], Meta(max_length=500, description="organisations of the page")]

@@ -1,12 +1,17 @@
 """What another system keeps: whatever right is claimed, nothing is changed there (FED-01)."""
 
+import time
+import uuid
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from services.gateway.api.routes import ROUTES
+from shared.bus.publisher import Message, Publisher
 from shared.messages import Act
+from shared.messages.federation import DirectoryRead, PeerOrg
 from shared.messages.limits import org_fields
 from tests.system.api import CLASS, COLLEGE, sign_in
 from tests.system.test_rights import TABLE
@@ -127,3 +132,42 @@ def test_the_centre_may_be_ordered_around_them(browser, attackers):
 def test_it_covers_what_there_is():
     """The operations that name an organisation are found by their contracts."""
     assert len(NAMED) >= 14 and ("POST /registrations", "org_id") in NAMED
+
+
+@pytest.mark.rule("FED-04", "FED-06")
+def test_a_bridge_tells_of_its_directory(browser, town, attackers):
+    """FED-04, FED-06: what the bridge of a system reads stands in our tree and in every directory.
+
+    It comes as an event, in any order, and is told to others as every change of an organisation.
+    """
+    orgs = [
+        PeerOrg(code="2", parent_code="1", kind="branch", full_name="共青团岭南海事大学1班支部委员会"),
+        PeerOrg(code="1", kind="committee", full_name="共青团岭南海事大学委员会", phone="020-1"),
+    ]
+    pages = [DirectoryRead(peer="GD", reading=1, page=n, orgs=[org]) for n, org in enumerate(orgs)]
+    publisher = Publisher(town.settings)
+    messages = [
+        Message("federation", DirectoryRead.topic(), uuid.uuid4().hex, msgspec.json.encode([page]).decode())
+        for page in (*pages, pages[0])
+    ]
+    publisher.publish(messages)
+    publisher.close()
+    ends = time.monotonic() + 10
+    known = "SELECT count(*) FROM org_directory WHERE system = 'GD' AND name LIKE '共青团岭南海事大学%'"
+    for service in ("members", "transfers"):
+        while True:
+            with town.engine(service).connect() as tx:
+                if tx.scalar(sa.text(known)) == 2:
+                    break
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+    asked = {"text": "岭南海事大学团委", "system": "GD", "targets_only": "true"}
+    items = browser.get("/api/v1/orgs", query_string=asked, headers=attackers[COLLEGE]).json["items"]
+    assert [(one["full_name"], one["phone"], one["system"]) for one in items][:1] == [
+        ("共青团岭南海事大学委员会", "020-1", "GD")
+    ]
+    asked["system"] = "national"
+    found = browser.get("/api/v1/orgs", query_string=asked, headers=attackers[COLLEGE]).json["items"]
+    assert {one["system"] for one in found} <= {"national"}
+    refused = answers(browser, attackers[ROOT], "POST /orgs/deletions", org_id=items[0]["org_id"])
+    assert refused == {"mirrored"}

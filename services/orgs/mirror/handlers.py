@@ -17,21 +17,21 @@ from services.orgs import domain, names, store
 from services.orgs.mirror import rules
 from services.orgs.mirror import store as mirror_store
 from services.orgs.mirror.rules import Read
-from shared.messages.orgs import DirectoryPage, PeerOrg
+from shared.messages.federation import DirectoryRead, PeerOrg
 from shared.messages.words import PEERS
 
 log = logging.getLogger("tuanqiao.mirror")
 
 
-def on_directory_read(tx: Connection, items: list[DirectoryPage]) -> None:
+def on_directory_read(tx: Connection, items: list[DirectoryRead]) -> None:
     """Take over pages of peers' directories (FED-04): each organisation by its code, the newest last.
 
     Pages may come twice and in any order: of an organisation the newest reading holds, and in it what
     was changed last; what has no superior yet waits for it. At the end of a whole reading the
     organisations that it has not are marked as gone. They are never deleted, since transfers name them.
     """
-    for system in sorted({page.system for page in items} & set(PEERS)):
-        pages = [page for page in items if page.system == system]
+    for system in sorted({page.peer for page in items} & set(PEERS)):
+        pages = [page for page in items if page.peer == system]
         mirror_store.alone(tx, system)
         top = mirror_store.top(tx, system)
         if top is None:  # a tree without this province, as for a test
@@ -43,11 +43,9 @@ def on_directory_read(tx: Connection, items: list[DirectoryPage]) -> None:
         _end(tx, pages)
 
 
-def _end(tx: Connection, pages: Sequence[DirectoryPage]) -> None:
+def _end(tx: Connection, pages: Sequence[DirectoryRead]) -> None:
     """Mark what a whole reading has not, once all of its pages are there."""
-    whole = [
-        mirror_store.Page(page.system, page.reading, page.page, page.last) for page in pages if page.full
-    ]
+    whole = [mirror_store.Page(page.peer, page.reading, page.page, page.last) for page in pages if page.full]
     if not whole:
         return
     for (system, reading), found in sorted(mirror_store.add_pages(tx, whole).items()):
@@ -93,7 +91,6 @@ class _Mirror:
                 code,
                 one.org.parent_code,
                 one.reading,
-                one.org.changed,
                 msgspec.json.encode(one.org).decode(),
             )
             for code, one in left.items()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from services.orgs import domain
-from shared.messages.orgs import DirectoryPage, PeerOrg
+from shared.messages.federation import DirectoryRead, PeerOrg
 
 TOPS = {str(system): int(province) for province, system in domain.PEER_SYSTEMS.items()}
 """The provincial body below which a peer's directory hangs."""
+
+
+_BEFORE = datetime(1, 1, 1, tzinfo=UTC)
+"""Before every change that a system speaks of."""
 
 
 class Read(NamedTuple):
@@ -22,7 +26,7 @@ class Read(NamedTuple):
     @property
     def age(self) -> tuple[int, datetime]:
         """Return what of two that are read the newer one has more of."""
-        return self.reading, self.org.changed
+        return self.reading, self.org.changed or _BEFORE
 
 
 class Mirrored(Protocol):
@@ -61,7 +65,7 @@ class Mirrored(Protocol):
         """When its system had changed it."""
 
 
-def newest(pages: Iterable[DirectoryPage]) -> dict[str, Read]:
+def newest(pages: Iterable[DirectoryRead]) -> dict[str, Read]:
     """Return of each code what was read of it last, in the order of codes.
 
     What nobody could show is left out: an empty code, an unknown kind, a name of one character.
@@ -88,7 +92,7 @@ def short_name(org: PeerOrg) -> str:
 
 def is_news(one: Read, row: Mirrored) -> bool:
     """Return whether something was read later than what is known of it."""
-    return row.peer_changed is None or one.age > (row.peer_reading, row.peer_changed)
+    return row.peer_code is None or one.age > (row.peer_reading, row.peer_changed or _BEFORE)
 
 
 def differs(org: PeerOrg, row: Mirrored) -> bool:

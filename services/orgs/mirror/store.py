@@ -35,7 +35,7 @@ class Written(NamedTuple):
     gone: bool
     peer_code: str
     peer_reading: int
-    peer_changed: datetime
+    peer_changed: datetime | None
 
 
 class Seen(NamedTuple):
@@ -43,7 +43,7 @@ class Seen(NamedTuple):
 
     org_id: int
     peer_reading: int
-    peer_changed: datetime
+    peer_changed: datetime | None
 
 
 class Waiting(NamedTuple):
@@ -53,7 +53,6 @@ class Waiting(NamedTuple):
     code: str
     parent_code: str
     reading: int
-    changed: datetime
     org: str
 
 

@@ -3,7 +3,6 @@
 from shared.messages.orgs.events import *
 from shared.messages.orgs.history import *
 from shared.messages.orgs.migration import *
-from shared.messages.orgs.mirror import *
 from shared.messages.orgs.naming import *
 from shared.messages.orgs.search import *
 from shared.messages.orgs.tree import *

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from services.orgs import handlers, store
 from services.orgs.mirror import handlers as mirror
-from shared.messages.orgs import DirectoryPage, GetOrgs, ListChildren, PeerOrg
+from shared.messages.federation import DirectoryRead, PeerOrg
+from shared.messages.orgs import GetOrgs, ListChildren
 from tests.orgs.factories import OTHER_SCHOOL, SCHOOL, TREE, Seed, events, found
 
 GUANGDONG, VAULT = 44, 44999
@@ -24,7 +25,7 @@ def one(code, parent="", name="", kind="committee", hour=0, **values):
 
 def read(tx, *orgs, reading=1, page=0, last=False, full=False, system="GD"):
     """Take over one page."""
-    items = [DirectoryPage(system=system, reading=reading, page=page, last=last, full=full, orgs=list(orgs))]
+    items = [DirectoryRead(peer=system, reading=reading, page=page, last=last, full=full, orgs=list(orgs))]
     mirror.on_directory_read(tx, items)
 
 
@@ -91,7 +92,7 @@ def test_in_any_order_and_more_than_once(tx, seed):
     above = {code: rng.choice(["", *codes[:n]]) for n, code in enumerate(codes)}
     orgs = [one(code, above[code]) for code in rng.sample(codes, len(codes))]
     pages = [
-        DirectoryPage(system="GD", reading=1, page=n, last=n == 11, full=True, orgs=orgs[5 * n : 5 * n + 5])
+        DirectoryRead(peer="GD", reading=1, page=n, last=n == 11, full=True, orgs=orgs[5 * n : 5 * n + 5])
         for n in range(12)
     ]
     again = [*pages, *rng.sample(pages, 6)]
@@ -121,7 +122,7 @@ def test_what_was_said_last_holds(tx):
     assert found(tx, "共青团广东新名委员会", system="GD") == [org_of(tx, "1").org_id]  # a former name, still
     # both pages at once, and both before their superior
     late, early = one("1", "2", "共青团广东末名委员会", hour=6), one("1", "2", "共青团广东先名委员会", hour=5)
-    pages = [DirectoryPage(system="GD", reading=5, page=n, orgs=[org]) for n, org in enumerate((late, early))]
+    pages = [DirectoryRead(peer="GD", reading=5, page=n, orgs=[org]) for n, org in enumerate((late, early))]
     mirror.on_directory_read(tx, pages)
     read(tx, early, reading=5, page=2)
     read(tx, one("2"), reading=5, page=3)
