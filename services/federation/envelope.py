@@ -217,7 +217,7 @@ def read_json(body: bytes, kind: type[Kind]) -> Kind:
     """
     try:
         found: Kind = _decoder(kind).decode(body)  # type: ignore[arg-type]
-        json.loads(body, object_pairs_hook=_once)
+        _STRICT.decode(body.decode())
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
         raise ValueError("no JSON of this form") from None
     return found
@@ -228,6 +228,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError
     return found
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _bytes(part: str) -> bytes:

@@ -94,6 +94,7 @@ class _Taking:
             subject: {one.seq: one for one in some}
             for subject, some in store.early(tx, list(turn.handovers)).items()
         }
+        self.opened: dict[Place, Opened] = {}
         self.received: dict[Place, Received] = {}
         self.given: list[store.Receipt] = []
 
@@ -113,7 +114,11 @@ class _Taking:
         waiting = self.early.setdefault(about.subject, {})
         if about.seq > handover.their_seq + 1 and len(waiting) >= MOST_HELD:
             return self._receipt(item, about, Taken.REFUSED, Fault.TOO_MANY_HELD)
-        fault = item.found.fault if isinstance(item.found, NotTaken) else None
+        fault = None
+        if isinstance(item.found, NotTaken):
+            fault = item.found.fault
+        else:
+            self.opened[place] = item.found
         waiting[about.seq] = Received(
             subject=about.subject,
             seq=about.seq,
@@ -143,16 +148,18 @@ class _Taking:
         """Apply what has its turn now."""
         handover, waiting = self.turn.handovers[subject], self.early[subject]
         while (row := waiting.pop(handover.their_seq + 1, None)) is not None:
-            follows = _previous(row) == handover.their_head
+            place, before = Place(subject, row.seq), handover.their_head
             handover.their_seq, handover.their_head = row.seq, row.sha256
             if row.state == "refused":
                 continue
-            if follows:
-                row.state = self.turn.hear(opened_before(row.jws))
+            # what came with an earlier request was opened then
+            found = self.opened.get(place) or opened_before(row.jws)
+            if found.envelope.prev == before:
+                row.state = self.turn.hear(found)
             else:
                 self.turn.doubt(subject, row.seq, "prev does not fit")
                 row.state = "quarantined"
-            self.received[Place(subject, row.seq)] = row
+            self.received[place] = row
 
     def _receipt(
         self, item: Item, about: Envelope | None, status: Taken, fault: Fault | None = None
@@ -171,7 +178,3 @@ class _Taking:
         )
         text = sign(self.turn.key, envelope.RECEIPT, msgspec.json.encode(made))
         return Answer(text, (fault or status).value)
-
-
-def _previous(row: Received) -> str:
-    return envelope.payload(row.jws).prev
