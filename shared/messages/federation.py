@@ -186,7 +186,7 @@ class DirectoryRead(Event, frozen=True, kw_only=True):
     """A page of a peer's directory was read (FED-04, FED-06); pages may come twice and in any order.
 
     `reading`: from 1; of several the highest number is the newest. `page`: from 0; `last`: there are no
-    more. `full`: the reading is of the whole directory, so that what it has not is gone there. Who finds
+    more. `whole`: the reading is of the whole directory, so that what it has not is gone there. Who finds
     that the directory has changed while it was paged begins another reading.
     """
 
@@ -197,5 +197,5 @@ class DirectoryRead(Event, frozen=True, kw_only=True):
     reading: Version
     page: Number = 0
     last: bool = False
-    full: bool = False
+    whole: bool = False
     orgs: Annotated[list[PeerOrg], Meta(max_length=500, description="organisations of the page")]

@@ -45,7 +45,7 @@ def on_directory_read(tx: Connection, items: list[DirectoryRead]) -> None:
 
 def _end(tx: Connection, pages: Sequence[DirectoryRead]) -> None:
     """Mark what a whole reading has not, once all of its pages are there."""
-    whole = [mirror_store.Page(page.peer, page.reading, page.page, page.last) for page in pages if page.full]
+    whole = [mirror_store.Page(page.peer, page.reading, page.page, page.last) for page in pages if page.whole]
     if not whole:
         return
     for (system, reading), found in sorted(mirror_store.add_pages(tx, whole).items()):

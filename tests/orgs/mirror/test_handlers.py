@@ -23,15 +23,15 @@ def one(code, parent="", name="", kind="committee", hour=0, **values):
     return PeerOrg(code=code, parent_code=parent, kind=kind, full_name=full_name, changed=changed, **values)
 
 
-def read(tx, *orgs, reading=1, page=0, last=False, full=False, system="GD"):
+def read(tx, *orgs, reading=1, page=0, last=False, whole=False, system="GD"):
     """Take over one page."""
-    items = [DirectoryRead(peer=system, reading=reading, page=page, last=last, full=full, orgs=list(orgs))]
+    items = [DirectoryRead(peer=system, reading=reading, page=page, last=last, whole=whole, orgs=list(orgs))]
     mirror.on_directory_read(tx, items)
 
 
 def whole(tx, *orgs, reading):
     """Take over a whole directory of one page."""
-    read(tx, *orgs, reading=reading, last=True, full=True)
+    read(tx, *orgs, reading=reading, last=True, whole=True)
 
 
 def rows(tx, system="GD"):
@@ -92,7 +92,7 @@ def test_in_any_order_and_more_than_once(tx, seed):
     above = {code: rng.choice(["", *codes[:n]]) for n, code in enumerate(codes)}
     orgs = [one(code, above[code]) for code in rng.sample(codes, len(codes))]
     pages = [
-        DirectoryRead(peer="GD", reading=1, page=n, last=n == 11, full=True, orgs=orgs[5 * n : 5 * n + 5])
+        DirectoryRead(peer="GD", reading=1, page=n, last=n == 11, whole=True, orgs=orgs[5 * n : 5 * n + 5])
         for n in range(12)
     ]
     again = [*pages, *rng.sample(pages, 6)]
@@ -191,11 +191,11 @@ def test_what_is_gone_is_kept(tx):
 def test_a_reading_ends_with_its_last_page(tx):
     """FED-06: nothing is gone before all pages are there, nor by a reading of changes only."""
     whole(tx, one("a"), one("b"), one("c"), reading=1)
-    read(tx, one("a"), reading=2, page=0, full=True)
-    read(tx, reading=2, page=2, last=True, full=True)
+    read(tx, one("a"), reading=2, page=0, whole=True)
+    read(tx, reading=2, page=2, last=True, whole=True)
     read(tx, one("c"), reading=3, page=0, last=True)
     assert not any(gone for _, _, gone in rows(tx).values())
-    read(tx, one("b"), reading=2, page=1, full=True)  # the one that was missing
+    read(tx, one("b"), reading=2, page=1, whole=True)  # the one that was missing
     assert not any(gone for _, _, gone in rows(tx).values()), "c was seen by a newer reading"
     # what waits for its superior was seen, too
     whole(tx, one("a"), one("b", "later", hour=1), reading=4)
