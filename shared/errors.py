@@ -218,6 +218,8 @@ KINDS: dict[str, Kind] = {
     "delete_higher":         Kind(403, "本地区规定由更高一级团的领导机关删除团员", "MEM-19"),
     "reason_needed":         Kind(422, "请填写删除原因", "DEL-07"),
     "deleted_elsewhere":     Kind(409, "该人员已从其他团支部删除,须由原团支部重新录入,再办理组织关系转接", "TRF-36"),
+    "transfer_to_peer":      Kind(422, "不能删除后到北京、广东、福建的系统中重新注册。请办理组织关系转接:办理转出时,转入组织选北京、广东或福建的团组织", "FED-07"),
+    "stands_in_peer":        Kind(409, "您的组织关系已在北京、广东或福建的系统中,不能在此重新注册。请在当地系统中发起组织关系转接", "FED-07"),
     "transfer_instead":      Kind(422, "仅是不属于本组织的团员,请办理组织关系转接,不能删除", "DEL-09"),
     "is_administrator":      Kind(409, "该团员是管理员,请先撤销其管理员权限", "DEL-08"),
     # graduation marks

@@ -16,6 +16,10 @@ from shared import db
 from shared.settings import SERVICES, Settings
 
 
+class Stopped(Exception):
+    """A migration cannot go on before people have put right what it says; nothing of it was done."""
+
+
 def config(service: str, url: str) -> Config:
     """Return Alembic's configuration of a service."""
     made = Config()
@@ -38,7 +42,12 @@ def run(metadata: sa.MetaData) -> None:
 
 
 def upgrade(settings: Settings, services: Sequence[str] = SERVICES) -> None:
-    """Create what is missing of the services' databases and bring each to the newest schema."""
+    """Create what is missing of the services' databases and bring each to the newest schema.
+
+    Raises:
+        Stopped: Something has to be put right first; the services before it are at the newest schema.
+
+    """
     for service in services:
         url = settings.database(service)
         db.create_database(url)

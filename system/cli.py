@@ -144,7 +144,11 @@ def migrate() -> None:
     """Create the databases that are missing and bring each to the newest schema."""
     from shared import migrate as migration
 
-    migration.upgrade(settings.from_environment())
+    try:
+        migration.upgrade(settings.from_environment())
+    except migration.Stopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(1) from None
     typer.echo("all databases are at the newest schema")
 
 

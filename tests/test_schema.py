@@ -108,3 +108,43 @@ def test_metrics_are_documented():
     assert names and all(f"`{name}`" in page for name in names), [
         name for name in names if f"`{name}`" not in page
     ]
+
+
+@pytest.mark.rule("FED-01")
+def test_an_installation_with_members_in_another_system_stops():
+    """FED-01: where members of before stand in one of the three, migrating stops and lists their branches.
+
+    Nothing of the step is done; once they are gone it goes on.
+    """
+    url = server_url(f"tq_schema_{uuid.uuid4().hex[:8]}")
+    db.create_database(url)
+    try:
+        command.upgrade(migrate.config("members", url), "0015_letters")
+        engine = db.connect(url)
+        with engine.begin() as tx:
+            for org, system in ((35001, "FJ"), (42001, "national")):
+                tx.execute(
+                    sa.text(
+                        "INSERT INTO org_directory"
+                        " (org_id, path, kind, purpose, province, system, name, version, deleted)"
+                        " VALUES (:org, '1.', 'branch', 'ordinary', '00', :system, :name, 1, false)"
+                    ),
+                    {"org": org, "system": system, "name": f"支部{org}"},
+                )
+                tx.execute(
+                    sa.text(
+                        "INSERT INTO people (name, id_sealed, id_index, branch_id)"
+                        " VALUES ('某人', '', :number, :org)"
+                    ),
+                    {"number": str(org).encode(), "org": org},
+                )
+        with pytest.raises(migrate.Stopped, match=r"  35001 支部35001: 1\Z"):
+            command.upgrade(migrate.config("members", url), "head")
+        assert migrate.pending("members", url)
+        with engine.begin() as tx:
+            tx.execute(sa.text("UPDATE people SET branch_id = 42001"))
+        command.upgrade(migrate.config("members", url), "head")
+        assert not migrate.pending("members", url)
+        engine.dispose()
+    finally:
+        db.drop_database(url)

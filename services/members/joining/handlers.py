@@ -233,8 +233,8 @@ def register(tx: Connection, request: Register, actor: Actor | None) -> Registra
 
     Raises:
         Refused: `too_many_attempts` from one address, `registered_already` for a person whom
-            somebody has entered (REG-02, ACC-11), `registration_pending`, and what is wrong with
-            the data.
+            somebody has entered (REG-02, ACC-11), `stands_in_peer` (FED-07),
+            `registration_pending`, and what is wrong with the data.
 
     """
     captcha.check(tx, request.captcha_id, request.captcha)
@@ -314,7 +314,13 @@ def _person(tx: Connection, request: Register, index: bytes, known: domain.Known
 
 
 def _again(tx: Connection, known: domain.Known | None, index: bytes, request: Register) -> int:
-    """Return a former applicant who proves to be the same person."""
+    """Return a former applicant who proves to be the same person; who stands in another system is none."""
+    if known is not None:
+        same_name = known.name == domain.clean_name(request.name)
+        there = directory.of_others(tx, [known.branch_id] if known.branch_id is not None else [])
+        refusal = rules.check_stands(same_name, bool(there))
+        if refusal is not None:
+            raise Refused.of(refusal)
     applied = known is not None and bool(joining_store.own(tx, known.person_id))
     account = accounts_store.account(tx, known.person_id) if known is not None and applied else None
     bound = known is not None and (

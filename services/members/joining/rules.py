@@ -104,6 +104,14 @@ def check_back(has_applied: bool, bound: bool) -> Refusal | None:
     return None if has_applied and not bound else Refusal("registered_already")
 
 
+def check_stands(same_name: bool, elsewhere: bool) -> Refusal | None:
+    """Return why somebody does not register here: the membership stands in another system (FED-07).
+
+    Who does not know the name that goes with the number is not told.
+    """
+    return Refusal("stands_in_peer") if same_name and elsewhere else None
+
+
 def check_proof(same: bool) -> Refusal | None:
     """Return why a former applicant is not believed: `same` name and password as before (ACC-11)."""
     return None if same else Refusal("registered_already")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 from shared.errors import Refusal
 from shared.messages.words import DeletionCause
 
-CAUSES = tuple(one for one in DeletionCause if one != DeletionCause.ELSEWHERE)
-"""Why somebody is to be deleted (DEL-10); people who belong elsewhere are transferred (DEL-09)."""
+_TRANSFERRED = {
+    DeletionCause.ELSEWHERE: Refusal("transfer_instead"),
+    DeletionCause.OTHER_SYSTEM: Refusal("transfer_to_peer"),
+}
+CAUSES = tuple(one for one in DeletionCause if one not in _TRANSFERRED)
+"""Why somebody is to be deleted (DEL-10); people who belong elsewhere are transferred (DEL-09, FED-07)."""
+_CHANGES_SYSTEM = re.compile(
+    "(北京|广东|福建|三地).{0,12}注册|(转|换|改)(到|往|至|入|去)?.{0,6}(北京|广东|福建|三地).{0,6}系统"
+)
+"""How people say in their own words that somebody is to register in one of the three (FED-07)."""
 
 MOST_PEOPLE = 500
 """People of one look at records."""
@@ -33,24 +42,31 @@ def check_edit(number_is_used: bool, found_on: date | None, today: date) -> Refu
 
 
 def check_report(near: bool, cause: str, explanation: str) -> Refusal | None:
-    """Return why a member is not reported as wrongly entered (DEL-06, DEL-09, DEL-10).
+    """Return why a member is not reported as wrongly entered (DEL-06, DEL-09, DEL-10, FED-07).
 
     `near` says that the person administers the branch or its direct superior.
     """
     if not near:
         return Refusal("unknown_member")
     # a transfer keeps the history, which a deletion would end
-    if cause == DeletionCause.ELSEWHERE:
-        return Refusal("transfer_instead")
+    if cause in _TRANSFERRED:
+        return _TRANSFERRED[DeletionCause(cause)]
     if cause not in CAUSES:
         return Refusal("bad_request", {"detail": "cause"})
-    return None if explanation.strip() else Refusal("reason_needed")
+    return check_reason(explanation)
+
+
+def check_reason(reason: str) -> Refusal | None:
+    """Return why a reason is none for a deletion: it is blank, or somebody changes the system (FED-07)."""
+    if not reason.strip():
+        return Refusal("reason_needed")
+    return Refusal("transfer_to_peer") if _CHANGES_SYSTEM.search(reason) else None
 
 
 def check_deletion(
     kind: str | None, below: bool, high_enough: bool, reason: str, administers: bool
 ) -> Refusal | None:
-    """Return why a member is not deleted (DEL-05, DEL-07, DEL-08, MEM-19).
+    """Return why a member is not deleted (DEL-05, DEL-07, DEL-08, FED-07, MEM-19).
 
     Args:
         kind: Of the acting organisation, None where the person does not administer one.
@@ -69,9 +85,7 @@ def check_deletion(
         return Refusal("not_leading_body")
     if not high_enough:
         return Refusal("delete_higher")
-    if not reason.strip():
-        return Refusal("reason_needed")
-    return Refusal("is_administrator") if administers else None
+    return check_reason(reason) or (Refusal("is_administrator") if administers else None)
 
 
 def check_number(people: int) -> Refusal | None:

@@ -47,13 +47,14 @@ class IdentityCheck(Code):
 
 
 class DeletionCause(Code):
-    """Why a record is wrong (DOC-11); who belongs elsewhere is transferred instead (DEL-09)."""
+    """Why a record is wrong (DOC-11); who belongs elsewhere is transferred instead (DEL-09, FED-07)."""
 
     WRONG_NAME = "wrong_name", "姓名有误"
     WRONG_ID = "wrong_id", "身份证号码有误"
     OVERWRITTEN = "overwritten", "被他人信息覆盖"
     OTHER = "other", "其他"
     ELSEWHERE = "elsewhere", "组织关系不在本支部"
+    OTHER_SYSTEM = "other_system", "改到北京、广东、福建的系统中注册"
 
 
 class StayKind(Code):

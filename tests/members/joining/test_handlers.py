@@ -749,6 +749,17 @@ def test_it_ends_by_the_clock_and_may_be_asked_again(tx):
     assert again.person_id == asked.person_id and again.registration_id != asked.registration_id
 
 
+@pytest.mark.rule("FED-07")
+def test_who_stands_in_another_system_does_not_register_here(tx):
+    """FED-07: who has gone to one of the three comes back by a transfer; only the person is told so."""
+    ours = {"id_number": number(1), "development_number": "202000000171"}
+    name = showing.who_am_i(tx, WhoAmI(), Actor(ONE)).member.name
+    assert refusal(apply, tx, **ours, name=name) == "registered_already"
+    tx.execute(sa.text("UPDATE org_directory SET system = 'FJ' WHERE org_id = :org"), {"org": CLASS})
+    assert refusal(apply, tx, **ours, org=BRANCH, name=name) == "stands_in_peer"
+    assert refusal(apply, tx, **ours, org=BRANCH, name="别人") == "registered_already"
+
+
 @pytest.mark.rule("REG-05", "REG-07", "ROLE-16")
 def test_who_decides(tx):
     """REG-07: the named organisation decides, the applicant alone withdraws.

@@ -77,6 +77,26 @@ def test_check_deletion(values, said):
     assert code(rules.check_deletion(**{**GOOD, **values})) == said
 
 
+@pytest.mark.rule("FED-07")
+@pytest.mark.parametrize(
+    "reason, said",
+    [
+        ("到北京系统重新注册", "transfer_to_peer"),
+        ("本人已去广东工作,删除后在当地注册", "transfer_to_peer"),
+        ("转到福建系统", "transfer_to_peer"),
+        ("改在三地的智慧团建系统办理", "transfer_to_peer"),
+        ("姓名录错,应为广东籍的同名同志", None),
+        ("误把北京大学的同学录入本支部", None),
+        ("重复注册", None),
+    ],
+)
+def test_nobody_is_deleted_to_change_the_system(reason, said):
+    """FED-07: who is to register in one of the three is transferred, whatever the cause is called."""
+    assert code(rules.check_report(True, "other", reason)) == said
+    assert code(rules.check_deletion(**{**GOOD, "reason": reason})) == said
+    assert code(rules.check_report(True, "other_system", "本人要求")) == "transfer_to_peer"
+
+
 @pytest.mark.rule("MEM-14")
 @pytest.mark.parametrize(
     "known, own, administers, said",
