@@ -40,7 +40,6 @@ PUBLIC = (
     "/verify",
     "/contacts",
     "/help",
-    "/help/member",
     "/gallery",
 )
 BEIJING = (
@@ -65,7 +64,7 @@ def fill(town: Any, browser: Any) -> list[Role]:
     _fill_queue(town, browser)
     last = _go_through_all_states(town, browser)
     member = ["/", "/mine", f"/transfers/{house.waiting_out}", "/messages", "/me", "/me/edit", "/security"]
-    member += ["/my-branch", "/password", "/register/mine", "/help", "/help/member"]
+    member += ["/my-branch", "/password", "/register/mine"]
     rejected = ["/", "/mine", f"/transfers/{house.rejected}", f"/start?again={house.rejected}"]
     free = ["/", "/start", "/start?plan=study", BEIJING]
     roles = [

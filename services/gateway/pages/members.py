@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from flask import redirect, request, session
@@ -112,10 +112,21 @@ def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = No
     branch = forms.value(forms.Branch, request.values).branch or session.get("org") or 0
     if request.method == "POST" and marked is None and codes is None:
         return imports.take()
-    org = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))
-    if not org:
+    if branch == session.get("org"):  # what is known of it need not be asked for
+        org: Any = Shown(branch, session["org_name"], session["org_kind"])
+    else:
+        org = next(iter(kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))), None)
+    if org is None:
         raise Refused("unknown_org")
-    return _list(org[0], marked or [], codes or [])
+    return _list(org, marked or [], codes or [])
+
+
+class Shown(NamedTuple):
+    """The organisation whose members are shown."""
+
+    org_id: int
+    full_name: str
+    kind: str
 
 
 SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
