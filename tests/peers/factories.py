@@ -59,18 +59,22 @@ class Program:
 class House:
     """What GD's program is made of, without its threads."""
 
-    def __init__(self, folder, own_keys, faults: set[str], speed: float = 1.0):
-        self.desk = Desk("GD", keys.read(own_keys), Faults(faults, 5, speed))
-        self.file = store.Store(folder / "GD.db")
+    def __init__(self, folder, own_keys, faults=frozenset(), speed: float = 1.0, system: str = "GD"):
+        self.desk = Desk(system, keys.read(own_keys), Faults(set(faults), 5, speed))
+        self.file = store.Store(folder / f"{system}.db")
         self.office = office.Office(self.file, self.desk, 50, 60, "共青团第一支部委员会")
         self.office.targets_known.set()
-        self.courier = courier.Courier(self.file, self.desk, "http://127.0.0.1:1", moments.now())
+        self.meet("http://127.0.0.1:1")
         with self.file.transaction() as tx:
             office.furnish(tx, self.desk, 30)
 
+    def meet(self, url: str) -> None:
+        """Give it the address of its peer."""
+        self.courier = courier.Courier(self.file, self.desk, url, moments.now())
+
     def hand_in(self, *messages: str) -> list[str]:
         """Return the receipts for messages."""
-        letters = [envelope.read(self.desk.keys, "GD", message) for message in messages]
+        letters = [envelope.read(self.desk.keys, self.desk.system, message) for message in messages]
         with self.file.transaction() as tx:
             return [take(tx, self.desk, letter) for letter in letters]
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.peers import audit
 from tests.peers.factories import Program, free_ports
-from tests.peers.gd import keys, state
+from tests.peers.gd import keys, manifest, state, store
 
 SPEED = 4000
 EACH = 100  # transfers that each side starts
@@ -70,11 +70,20 @@ def decided(programs) -> list[dict]:
     files = [program.file for program in programs]
     assert [program.log.read_text() for program in programs] == ["", ""]
     assert audit.wrong_ever(files) == []
+    days = [compared(file) for file in files]
+    assert days[0] == days[1]
     said = [state.read(file) for file in files]
     assert all(one["is_decided"] for one in said)
     assert {what for one in said for what in reasons_shown(one)} <= {"refused by the peer: wrong_field"}
     assert sum(one["members"]["active"] for one in said) == 120
     return said
+
+
+def compared(file) -> dict:
+    """Return what a system would say of each day."""
+    with store.Store(file).transaction() as tx:
+        days = {day: [manifest.line(row) for row in store.transfers_of(tx, day)] for day in store.days(tx)}
+    return {day: manifest.summary(lines) for day, lines in days.items()}
 
 
 def reasons_shown(said: dict) -> list[str]:

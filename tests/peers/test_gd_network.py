@@ -138,11 +138,12 @@ def test_a_peer_that_is_busy_or_away_says_when_to_come_again(
 def test_a_directory_that_is_renamed_while_it_is_paged_is_read_anew_and_whole(tmp_path, folders, serve):
     """Each organisation once, in one version of their names."""
     house = House(tmp_path, folders[0], {"rename"}, speed=1000)
-    reader = House(folders[1], folders[1], set(), speed=1000)
-    fj = courier.Courier(house.file, reader.desk._replace(system="FJ"), serve(house), moments.now())
+    fj = House(tmp_path, folders[1], speed=1000, system="FJ")
+    fj.meet(serve(house))
 
     for _ in range(5):
-        copied = fj.directory(threading.Event())
+        fj.courier.patiently(threading.Event(), fj.courier.copy_directory)
+        copied = fj.rows("SELECT code, name FROM peer_orgs ORDER BY CAST(code AS integer)")
         assert copied == house.rows("SELECT CAST(code AS text), name FROM orgs ORDER BY code")
 
     assert house.rows("SELECT value FROM settings WHERE name = 'directory'") != [("1",)]

@@ -56,7 +56,7 @@ def main() -> None:
     threads = [
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}),
         threading.Thread(target=courier.run, args=(stop,)),
-        threading.Thread(target=courier.copy_directory, args=(stop, people.targets_known), daemon=True),
+        threading.Thread(target=courier.daily, args=(stop, people.targets_known), daemon=True),
         threading.Thread(target=people.run, args=(stop,)),
     ]
     for thread in threads:

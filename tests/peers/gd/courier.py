@@ -4,11 +4,13 @@ import http.client
 import json
 import random
 import threading
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from tests.peers.gd import envelope, jose, moments, store
+from tests.peers.gd import envelope, jose, manifest, moments, store
 from tests.peers.gd.desk import Desk
+from tests.peers.gd.manifest import Line
 from tests.peers.gd.store import Store
 
 MESSAGES = "/bridge/v1/messages"
@@ -20,8 +22,10 @@ PATIENCE = 60  # seconds of GD until an answer is given up
 SHORTEST = 0.005  # true seconds: at a high speed the waits are not nothing
 LEAST_PATIENCE = 5.0  # true seconds
 DIRECTORY_PAGE = 20
-DIRECTORY_TRIES = 20
+TRIES = 20
 DAY = 86_400
+COMPARED_DAYS = 7
+PATIENT_WITH_DIFFERENCES = DAY / 2  # seconds of GD: what differs is often only on its way
 
 
 class Away(Exception):
@@ -131,27 +135,85 @@ class Courier:
             store.receipted(tx, row["id"], "refused", jws)
             store.show(tx, moments.now(), row["subject"], f"{row['id']}: refused by the peer: {code}")
 
+    # ---- comparing -------------------------------------------------------------------------------
+
+    def compare(self, day: str) -> list[tuple[str, Line | None, Line | None]]:
+        """Return the transfers of a day that both sides do not have alike: subject, own line, their line."""
+        theirs = self.manifest(day)["buckets"]
+        with self.file.transaction() as tx:
+            own = [manifest.line(row) for row in store.transfers_of(tx, day)]
+        found = []
+        for bucket in sorted(manifest.differing(own, theirs)):
+            rows = [{name: row[name] for name in Line._fields} for row in self.manifest(day, bucket)["lines"]]
+            there = {row["subject"]: Line(**row) for row in rows}
+            here = {line.subject: line for line in own if manifest.bucket_of(line.subject) == bucket}
+            both = ((name, here.get(name), there.get(name)) for name in sorted(here.keys() | there.keys()))
+            found += [
+                (name, own_line, their_line) for name, own_line, their_line in both if own_line != their_line
+            ]
+        return found
+
+    def manifest(self, day: str, bucket: str = "") -> dict:
+        """Return the peer's manifest of a day, or one bucket of it."""
+        path = f"{manifest.PATH}/{day}" + (f"/{bucket}" if bucket else "")
+        answer = self.ask("GET", path, None, envelope.token(self.desk.keys, self.desk.system, path))
+        if answer.status != 200:
+            raise Away(f"{answer.status}", answer.retry_after)
+        try:
+            jws = json.loads(answer.body)["manifest"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Away("no manifest") from error
+        content = envelope.read_manifest(self.desk.keys, self.desk.system, str(jws), day, bucket)
+        if content is None:
+            raise Away("no manifest of the peer's")
+        return content
+
+    def mend(self, tx, differences: list[tuple[str, Line | None, Line | None]]) -> None:
+        """Send again what the peer has not heard; show a person what has differed for a while."""
+        now, rows = moments.now(), []
+        for subject, own, theirs in differences:
+            side = f"{self.desk.side_of(subject)}_seq"
+            heard = getattr(theirs, side) if theirs else 0
+            if own and heard < getattr(own, side):
+                store.say_again(tx, subject, heard, now)
+            rows.append((subject, str(own), str(theirs)))
+        for subject, _, _, since in store.keep_differences(tx, rows, now):
+            if since <= now - self.desk.faults.real(PATIENT_WITH_DIFFERENCES):
+                store.show(tx, now, subject, "differs from what the peer has")
+
+    def compare_all(self) -> None:
+        """Compare the latest days, mend what can be mended, and show the rest."""
+        with self.file.transaction() as tx:
+            days = store.days(tx)[:COMPARED_DAYS]
+        found = [one for day in days for one in self.compare(day)]
+        with self.file.transaction() as tx:
+            self.mend(tx, found)
+
     # ---- the directory ---------------------------------------------------------------------------
 
-    def copy_directory(self, stop: threading.Event, known: threading.Event) -> None:
-        """Copy the peer's directory at the start and once a day; a peer without one gets typed names."""
+    def daily(self, stop: threading.Event, known: threading.Event) -> None:
+        """Copy the peer's directory and compare, at the start and once a day; without one names are typed."""
         while not stop.is_set():
-            rows = self.directory(stop)
-            if rows:
-                with self.file.transaction() as tx:
-                    store.keep_peer_orgs(tx, rows)
+            self.patiently(stop, self.copy_directory)
             known.set()
+            self.patiently(stop, self.compare_all)
             stop.wait(self.desk.faults.real(DAY))
 
-    def directory(self, stop: threading.Event) -> list[tuple]:
-        """Return code and name of all; read anew where the directory changed while it was paged."""
-        for nth in range(DIRECTORY_TRIES):
+    def patiently(self, stop: threading.Event, work: Callable[[], None]) -> None:
+        """Do what needs the peer, again and again while it is away; after so many tries it is left."""
+        for nth in range(TRIES):
             try:
-                return self.directory_once()
+                work()
+                return
             except Away as away:
                 if stop.wait(max(away.seconds, self.backoff(nth))):
-                    break
-        return []
+                    return
+
+    def copy_directory(self) -> None:
+        """Copy the peer's directory; read anew where it changed while it was paged."""
+        rows = self.directory_once()
+        with self.file.transaction() as tx:
+            store.keep_peer_orgs(tx, rows)
 
     def directory_once(self) -> list[tuple]:
         """Return code and name of all, by one walk over the pages."""

@@ -3,7 +3,7 @@
 import random
 from typing import NamedTuple
 
-from tests.peers.gd import envelope, jose, moments, rules, store, undescribed
+from tests.peers.gd import envelope, jose, manifest, moments, rules, store, undescribed
 from tests.peers.gd.faults import Faults
 from tests.peers.gd.keys import Keys
 
@@ -59,6 +59,13 @@ def say(tx, desk: Desk, subject: str, word: str, data: dict) -> None:
     row = {"id": f"{desk.system}/{subject}/{seq}", "subject": subject, "seq": seq, "type": type_, "jws": jws}
     expires = None if type_ in envelope.LASTING else now + envelope.LIFETIME
     store.say(tx, row | {"sha256": jose.sha256(jws), "next_at": now, "expires": expires})
+    if seq == 1 and before["side"] == "sender":
+        store.change(tx, subject, day=_day(jws))
+
+
+def _day(jws: str) -> str:
+    """Return the day that a transfer belongs to by its first message."""
+    return manifest.day_of(moments.parse(jose.loads(jose.parts(jws)[1])["time"]))
 
 
 def enter(tx, desk: Desk, transfer, state: str, **values):
@@ -119,7 +126,8 @@ def take(tx, desk: Desk, letter: envelope.Letter) -> str:
 def _go_on(tx, desk: Desk, transfer):
     """Apply, in their order, all messages whose turn has come."""
     while row := store.heard_nth(tx, transfer["subject"], transfer["heard_seq"] + 1):
-        store.change(tx, transfer["subject"], heard_seq=row["seq"])
+        first = {"day": _day(row["jws"])} if row["seq"] == 1 and transfer["side"] == "receiver" else {}
+        store.change(tx, transfer["subject"], heard_seq=row["seq"], heard_sha=row["sha256"], **first)
         transfer = store.transfer(tx, transfer["subject"], desk.system, moments.now())
         if row["state"] == "held":
             store.mark(tx, row["id"], state=_apply(tx, desk, transfer, row))

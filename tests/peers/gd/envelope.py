@@ -49,7 +49,17 @@ DATA = {
     "query": {"about": ("about", 20, True), "heard_seq": ("count", 0, True)},
     "status": {"state": ("state", 20, True), "since": ("instant", 0, True), "heard_seq": ("count", 0, True)},
 }
+BUCKET = {"name": ("line", 2, True), "count": ("count", 0, True), "digest": ("line", 64, True)}
+LINE = {
+    "subject": ("line", 64, True),
+    "outcome": ("outcome", 20, True),
+    "sender_seq": ("count", 0, True),
+    "sender_head": ("line", 64, True),
+    "receiver_seq": ("count", 0, True),
+    "receiver_head": ("line", 64, True),
+}
 WORDS = {
+    "outcome": {"open", "on_the_way", "moved", "kept"},
     "about": {"record", "transfer"},
     "state": {"none", "never_seen"} | rules.OPEN | rules.ENDED,
 }
@@ -133,6 +143,27 @@ def is_token(keys: Keys, system: str, jws: str, path: str) -> bool:
         return payload["path"] == path and abs(moments.parse(payload["time"]) - moments.now()) <= TOKEN_AGE
     except (Wrong, KeyError):
         return False
+
+
+def manifest(keys: Keys, system: str, day: str, **content) -> str:
+    """Return a signed manifest of a day: `buckets`, or `bucket` and its `lines`."""
+    now = moments.now()
+    payload = {"source": system, "dest": keys.peer, "day": day, "time": moments.text(now)}
+    return jose.sign(keys.signing(now), "manifest+jws", payload | content)
+
+
+def read_manifest(keys: Keys, system: str, jws: str, day: str, bucket: str = "") -> dict | None:
+    """Return the peer's manifest of this day, or of this bucket of it; None where it is not that."""
+    try:
+        payload = _opened(keys, system, jws, "manifest+jws")
+        rows, fields = (payload["lines"], LINE) if bucket else (payload["buckets"], BUCKET)
+        if payload["day"] != day or payload.get("bucket", "") != bucket or not isinstance(rows, list):
+            return None
+        for row in rows:
+            _check_object(fields, row)
+    except (Wrong, KeyError):
+        return None
+    return payload
 
 
 def read(keys: Keys, system: str, jws: str) -> Letter:

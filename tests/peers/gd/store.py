@@ -22,9 +22,11 @@ CREATE TABLE IF NOT EXISTS transfers (subject TEXT PRIMARY KEY,
   to_name TEXT NOT NULL DEFAULT '', org INTEGER, answer_by REAL, ended_with TEXT NOT NULL DEFAULT '',
   heard_accepted INTEGER NOT NULL DEFAULT 0, heard_record INTEGER NOT NULL DEFAULT 0,
   heard_never_seen INTEGER NOT NULL DEFAULT 0, said_seq INTEGER NOT NULL DEFAULT 0,
-  said_sha TEXT NOT NULL DEFAULT '', heard_seq INTEGER NOT NULL DEFAULT 0, act_at REAL,
+  said_sha TEXT NOT NULL DEFAULT '', heard_seq INTEGER NOT NULL DEFAULT 0, heard_sha TEXT NOT NULL DEFAULT '',
+  day TEXT NOT NULL DEFAULT '', act_at REAL,
   turns INTEGER NOT NULL DEFAULT 0, asks INTEGER NOT NULL DEFAULT 0, ask_at REAL NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS transfers_act_at ON transfers (act_at) WHERE act_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS transfers_day ON transfers (day);
 CREATE INDEX IF NOT EXISTS transfers_number ON transfers (number);
 CREATE TABLE IF NOT EXISTS said (nth INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL,
   seq INTEGER NOT NULL, type TEXT NOT NULL, jws TEXT NOT NULL, sha256 TEXT NOT NULL,
@@ -37,6 +39,8 @@ CREATE TABLE IF NOT EXISTS heard (id TEXT PRIMARY KEY, subject TEXT NOT NULL, se
   state TEXT NOT NULL CHECK (state IN ('held', 'applied', 'passed_over', 'refused', 'shown')),
   receipt TEXT NOT NULL DEFAULT '', UNIQUE (subject, seq));
 CREATE INDEX IF NOT EXISTS heard_held ON heard (subject) WHERE state = 'held';
+CREATE TABLE IF NOT EXISTS differences (subject TEXT PRIMARY KEY, own TEXT NOT NULL, theirs TEXT NOT NULL,
+  at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS shown (nth INTEGER PRIMARY KEY, at REAL NOT NULL, subject TEXT NOT NULL,
   what TEXT NOT NULL);
 """
@@ -248,12 +252,27 @@ def with_gaps(tx, at: float, since: float) -> list:
     ).fetchall()
 
 
-def transfers_after(tx, subject: str, limit: int) -> list:
-    """Return a page of all transfers."""
-    return tx.execute(
-        "SELECT * FROM transfers WHERE subject > ? AND state <> 'none' ORDER BY subject LIMIT ?",
-        (subject, limit),
-    ).fetchall()
+def days(tx) -> list[str]:
+    """Return the days of which there are transfers, the newest first."""
+    return [
+        row["day"]
+        for row in tx.execute("SELECT DISTINCT day FROM transfers WHERE day <> '' ORDER BY day DESC")
+    ]
+
+
+def transfers_of(tx, day: str) -> list:
+    """Return the transfers that were offered on a day."""
+    return tx.execute("SELECT * FROM transfers WHERE day = ? ORDER BY subject", (day,)).fetchall()
+
+
+def keep_differences(tx, rows: list[tuple], at: float) -> list:
+    """Keep what differs now as subject, own line, their line; return it with the instant since when."""
+    same = "SELECT at FROM differences WHERE subject = ? AND own = ? AND theirs = ?"
+    since = [(tx.execute(same, row).fetchone() or (at,))[0] for row in rows]
+    tx.execute("DELETE FROM differences")
+    kept = [(*row, first) for row, first in zip(rows, since, strict=True)]
+    tx.executemany("INSERT INTO differences VALUES (?, ?, ?, ?)", kept)
+    return kept
 
 
 # ---- what was said -------------------------------------------------------------------------------

@@ -7,9 +7,8 @@
    whole numbers in decimal digits at GD: `{"version", "orgs": [{"code", "parent", "kind", "name", "phone"}],
    "next"}`; `next` is the code to go on after, or null. `version` changes with every change of the directory:
    who sees it change while paging begins anew.
-4. `GET /bridge/v1/manifest?after=SUBJECT&limit=N` gives each transfer as this side sees it, in the order of
-   the subjects: `{"at", "transfers": [{"subject", "side", "state", "heard_seq", "said_seq"}], "next"}`.
-5. Both need the token of `about`; its `path` is the path without what follows `?`.
+4. It needs the token of `about`; its `path` is the path without what follows `?`.
+5. A transfer belongs to the day of its sender's message number 1, even where that was refused for good.
 """
 
 import re
@@ -17,7 +16,7 @@ import re
 PERSON = ("number", "name", "gender", "born_on", "joined_on")
 NUMBER = re.compile(r"\d{17}[\dX]")
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-PAGE = 100  # organisations or transfers on a page, at most
+PAGE = 100  # organisations on a page, at most
 
 
 def check_digit(seventeen: str) -> str:

@@ -1,19 +1,20 @@
 """What the peer asks for: HTTP on the standard library, with the faults of a slow house."""
 
+import re
 import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from tests.peers.gd import codes, desk, envelope, jose, moments, store, undescribed
+from tests.peers.gd import codes, desk, envelope, jose, manifest, moments, store, undescribed
 from tests.peers.gd.courier import LARGEST, MESSAGES, MOST, ORGS
 from tests.peers.gd.desk import Desk
 from tests.peers.gd.keys import SEALING
 from tests.peers.gd.store import Store
 
 ABOUT = "/bridge/v1/about"
-MANIFEST = "/bridge/v1/manifest"
+MANIFESTS = re.compile(r"/bridge/v1/manifest/(\d{4}-\d\d-\d\d)(?:/([0-9a-f]{2}))?")
 PAGE = 20
 LAST_STRAW = 16 * LARGEST  # bytes of a body that is still read
 SLOW = (1, 10)  # seconds of GD before the commit, and as many after it
@@ -65,16 +66,18 @@ class Handler(BaseHTTPRequestHandler):
         self._answer({MESSAGES: self._messages})
 
     def do_GET(self):
-        self._answer({ABOUT: self._about, ORGS: self._orgs, MANIFEST: self._manifest})
+        self._answer({ABOUT: self._about, ORGS: self._orgs})
 
     def _answer(self, paths: dict) -> None:
         try:
             self.body = self._read()
             address = urlsplit(self.path)
-            if address.path not in paths:
+            is_manifest = self.command == "GET" and MANIFESTS.fullmatch(address.path)
+            answer = self._manifest if is_manifest else paths.get(address.path)
+            if answer is None:
                 raise Problem(404, "not_found")
             self._go_wrong()
-            value = paths[address.path]()
+            value = answer()
             self._pause()
             if self.server.desk.faults.strikes("hangup", 0.15):
                 raise HangUp
@@ -210,14 +213,17 @@ class Handler(BaseHTTPRequestHandler):
             )
 
     def _manifest(self) -> dict:
-        asked = self._check_token()
-        limit = min(_whole(asked.get("limit"), PAGE), undescribed.PAGE)
+        self._check_token()
+        me = self.server.desk
+        day, bucket = MANIFESTS.fullmatch(urlsplit(self.path).path).groups()
         with self.server.file.transaction() as tx:
-            rows = store.transfers_after(tx, asked.get("after", ""), limit)
-        names = ("subject", "side", "state", "heard_seq", "said_seq")
-        transfers = [{name: row[name] for name in names} for row in rows]
-        following = transfers[-1]["subject"] if len(rows) == limit else None
-        return {"at": moments.text(moments.now()), "transfers": transfers, "next": following}
+            lines = [manifest.line(row) for row in store.transfers_of(tx, day)]
+        if bucket is None:
+            content = {"buckets": manifest.summary(lines)}
+        else:
+            rows = manifest.buckets(lines).get(bucket, [])
+            content = {"bucket": bucket, "lines": [row._asdict() for row in rows]}
+        return {"manifest": envelope.manifest(me.keys, me.system, day, **content)}
 
 
 def _whole(text: str | None, otherwise: int) -> int:
