@@ -29,6 +29,7 @@ from services.scheduler import handlers as scheduler_handlers
 from services.scheduler import models as scheduler_models
 from services.scheduler import store as scheduler_store
 from services.transfers import handlers, models, store, trail
+from services.transfers.crossings import handlers as crossings
 from services.transfers.figures import store as figures_store
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
@@ -37,14 +38,15 @@ from services.transfers.settings import Settings
 from shared import clock, db, directory
 from shared.bus.service import Asked
 from shared.identity import Actor
-from shared.messages import events
+from shared.messages import events, federation
 from shared.messages import transfers as contract
-from shared.messages.members import Admission
+from shared.messages.members import Admission, RecordRefused, RecordTaken
 from shared.messages.orgs import AdministratorChanged, OrgChanged
 from tests.members.factories import number
 from tests.transfers.saga_factories import ANNEX_B, ANNEX_C
 
 ROOT, SCHOOL, CLASS, TARGET, BRANCH, OTHER, ELSEWHERE, VAULT = 1, 2, 3, 4, 5, 6, 7, 9
+BEIJING, THERE = 11, 13
 TREE = {
     ROOT: (None, "leading_body", "ordinary"),
     SCHOOL: (ROOT, "committee", "ordinary"),
@@ -54,9 +56,12 @@ TREE = {
     OTHER: (ROOT, "committee", "ordinary"),
     ELSEWHERE: (OTHER, "branch", "ordinary"),
     VAULT: (ROOT, "branch", "vault"),
+    BEIJING: (ROOT, "leading_body", "ordinary"),
+    THERE: (BEIJING, "branch", "ordinary"),
 }
-PROVINCE_OF = {TARGET: "31", BRANCH: "31", OTHER: "33", ELSEWHERE: "33"}
-"""The school is in province 42, the targets are in two others."""
+PROVINCE_OF = {TARGET: "31", BRANCH: "31", OTHER: "33", ELSEWHERE: "33", BEIJING: "11", THERE: "11"}
+"""The school is in province 42, the targets are in two others; Beijing has a system of its own."""
+MIRRORED = (BEIJING, THERE)
 POLICY = """
 [province.31.node.pending_in]
 expire_after_days = 14
@@ -65,7 +70,23 @@ expire_after_days = 12
 """
 """What two provinces set for themselves over the national policy (BEY-07); elsewhere a node has ten days."""
 MEMBERS = range(101, 106)
+COMING = range(111, 114)
+"""People of Beijing's system, whose bridge has told of them."""
+PEOPLE = (*MEMBERS, *COMING)
 NODES = ("pending_out", "pending_in", "pending_province")
+ABROAD = ("pending_remote", "pending_handover", "pending_arrival")
+SAID = {
+    # what the bridge may tell at any time, whether it fits or not: the topic, and the trigger that it is
+    "remote_accepted": "accepted",
+    "remote_refused": "refused_there",
+    "remote_integrated": "integrated",
+    "remote_sent_back": "sent_back",
+    "remote_receipted": None,
+    "peer_called_off": "called_off",
+    "arrival_given_up": "given_up",
+    "record_taken": "record_taken",
+    "record_refused": "record_refused",
+}
 FINAL = ("completed", "refused", "rejected", "returned", "withdrawn")
 PATHS = {(initiator, destination): list(nodes) for initiator, destination, nodes in ANNEX_B}
 STEPS: Counter[str] = Counter()
@@ -85,6 +106,15 @@ CONSUMERS = {
         "deadline_expired": handlers.on_deadline_expired,
         "reminder_due": handlers.on_reminder_due,
         "graduate_changed": handlers.on_graduate_changed,
+        "remote_accepted": crossings.on_remote_accepted,
+        "remote_refused": crossings.on_remote_refused,
+        "remote_integrated": crossings.on_remote_integrated,
+        "remote_sent_back": crossings.on_remote_sent_back,
+        "remote_receipted": crossings.on_remote_receipted,
+        "peer_called_off": crossings.on_peer_called_off,
+        "arrival_given_up": crossings.on_arrival_given_up,
+        "record_taken": crossings.on_record_taken,
+        "record_refused": crossings.on_record_refused,
     },
     "scheduler": {
         "node_opened": scheduler_handlers.on_node_opened,
@@ -107,6 +137,8 @@ class Model:
         self.id, self.member, self.path, self.target = transfer_id, member, path, target
         self.source_superior, self.target_superior, self.assigns = source_superior, target_superior, assigns
         self.state, self.node, self.opened = "checking", 0, None
+        self.comes = "pending_arrival" in path
+        self.crosses = self.comes or "pending_remote" in path
 
     def apply(self, trigger):
         """Follow the arrow of Annex C, if there is one; return whether there was."""
@@ -123,9 +155,8 @@ class Model:
     @property
     def days(self):
         """Return the days of the open node, by the province of the organisation that decides it (POLICY)."""
-        return {"pending_out": 12, "pending_in": 14 if PROVINCE_OF.get(self.target) == "31" else 10}.get(
-            self.state, 1000
-        )
+        receiving = 14 if PROVINCE_OF.get(self.target) == "31" else 10
+        return {"pending_out": 12, "pending_in": receiving, "pending_remote": 10}.get(self.state, 1000)
 
     @property
     def deciders(self):
@@ -155,14 +186,16 @@ class World(RuleBasedStateMachine):
         self.models: dict[int, Model] = {}
         self.version = Counter()
         self.parent = {org: row[0] for org, row in TREE.items()}
-        self.branch = dict.fromkeys(MEMBERS, CLASS)
+        self.branch = dict.fromkeys(MEMBERS, CLASS) | dict.fromkeys(COMING, THERE)
         clock._ahead = timedelta(0)
         for member, initiator, to in (
             (101, "source", TARGET),
             (102, "member", BRANCH),
             (103, "member", OTHER),
+            (105, "source", THERE),
         ):
             self.start(member, initiator, to)
+        self.come(111, TARGET)
         for _ in range(6):
             self.hand_over(self.flying.pop(0))
         self.start(104, "source", TARGET)
@@ -185,9 +218,29 @@ class World(RuleBasedStateMachine):
         )
         waiting.apply("approve")
         self.collect()
+        self.cross()
+
+    def cross(self):
+        """Bring one who goes to the hand-over, and one who comes to where the record is awaited."""
+        goes, comes = (
+            next(one for one in self.models.values() if one.member == member) for member in (105, 111)
+        )
+        tx = self.tx["transfers"]
+        crossings.on_remote_accepted(tx, [federation.RemoteAccepted(transfer_id=goes.id, peer="BJ")])
+        approval = contract.DecideNode(
+            decision_id=uuid.uuid4(), transfer_id=comes.id, node_no=1, approve=True
+        )
+        choice = contract.AssignBranch(decision_id=uuid.uuid4(), transfer_id=comes.id, branch_id=BRANCH)
+        handlers.decide_nodes(tx, [Asked(approval, admin(TARGET))])
+        handlers.assign_branches(tx, [Asked(choice, admin(TARGET))])
+        assert all([goes.apply("accepted"), comes.apply("approve"), comes.apply("assign")])
+        self.collect()
 
     def teardown(self):
-        ENDS.update(model.state for model in getattr(self, "models", {}).values())
+        for model in getattr(self, "models", {}).values():
+            ENDS[model.state] += 1
+            if model.crosses:
+                ENDS[f"{'comes' if model.comes else 'goes'} {model.state}"] += 1
         for name, outer in getattr(self, "outer", {}).items():
             outer.rollback()
             self.tx[name].close()
@@ -218,10 +271,15 @@ class World(RuleBasedStateMachine):
             "member_reserved": "reserved",
             "reservation_refused": "unavailable",
             "member_moved": "moved",
+            **SAID,
         }.get(topic)
         CONSUMERS[consumer][topic](self.tx[consumer], [item])
         if consumer == "transfers" and trigger:
             model = self.models[item.transfer_id]
+            if trigger == "called_off" and not model.comes:
+                trigger = "nothing"  # a system calls off what it has asked for
+            elif trigger == "called_off" and model.state == "checking":
+                trigger = "unavailable"
             if model.apply(trigger) and trigger == "moved":
                 self.branch[model.member] = item.branch_id
         if topic == "deadline_expired":
@@ -273,7 +331,7 @@ class World(RuleBasedStateMachine):
         assert watched == {
             (model.id, model.node)
             for model in self.models.values()
-            if model.state in ("pending_out", "pending_in", "pending_assign", "pending_province")
+            if model.state in ("pending_assign", *NODES, *ABROAD)
         }
         self.count()
 
@@ -294,7 +352,7 @@ class World(RuleBasedStateMachine):
     @rule(
         member=st.sampled_from(MEMBERS),
         initiator=st.sampled_from(("source", "member")),
-        to=st.sampled_from((TARGET, BRANCH, OTHER, ELSEWHERE, None)),
+        to=st.sampled_from((TARGET, BRANCH, OTHER, ELSEWHERE, THERE, None)),
     )
     def request(self, member, initiator, to):
         """A transfer is started; of one member only one is open (TRF-02)."""
@@ -324,8 +382,8 @@ class World(RuleBasedStateMachine):
             assert outcome.refusal.code == "transfer_open"
         else:
             assert outcome.refusal is None, outcome
-            if to is None:
-                destination = "special"
+            if to in (None, THERE):
+                destination = "special" if to is None else "peer"
             else:
                 destination = "branch" if to in (BRANCH, ELSEWHERE) else "committee"
             self.models[outcome.transfer_id] = Model(
@@ -338,6 +396,92 @@ class World(RuleBasedStateMachine):
                 destination == "committee",
             )
         self.collect()
+
+    # ---- another system --------------------------------------------------------------------------
+
+    @rule(member=st.sampled_from(COMING), to=st.sampled_from((TARGET, BRANCH, OTHER, ELSEWHERE)))
+    def arrival(self, member, to):
+        """Another system asks for somebody to come; of one person only one transfer is open (FED-08)."""
+        STEPS["arrival"] += 1
+        self.come(member, to)
+
+    def come(self, member, to):
+        """Let the bridge ask for a transfer, in the service and in the model."""
+        item = federation.PeerRequested(
+            command_id=uuid.uuid4(),
+            peer="BJ",
+            member_id=member,
+            source_branch_id=THERE,
+            target_org_id=to,
+            reason="further_study",
+        )
+        crossings.on_peer_requested(self.tx["transfers"], [item, item])
+        row = self.tx["transfers"].execute(
+            sa.text("SELECT transfer_id FROM transfers WHERE command_id = :id"), {"id": item.command_id}
+        )
+        transfer_id = row.scalar_one_or_none()
+        is_open = any(one.member == member and one.state not in FINAL for one in self.models.values())
+        assert (transfer_id is None) == is_open
+        if transfer_id is not None:
+            destination = "branch" if to in (BRANCH, ELSEWHERE) else "committee"
+            self.models[transfer_id] = Model(
+                transfer_id,
+                member,
+                PATHS["peer", destination],
+                to,
+                BEIJING,
+                self.parent[to] if destination == "branch" else None,
+                destination == "committee",
+            )
+        self.collect()
+
+    @precondition(lambda self: any(model.crosses for model in self.models.values()))
+    @rule(
+        data=st.data(),
+        fits=st.sampled_from((True, True, True, False)),
+        topic=st.sampled_from(tuple(SAID)),
+        peer=st.sampled_from(("BJ", "BJ", "BJ", "BJ", "GD")),
+    )
+    def bridge(self, data, fits, topic, peer):
+        """Something of a transfer comes over the bridge, or from members of a record that came over it.
+
+        It arrives when it likes, perhaps twice, perhaps when nobody expects it; what is not said by the
+        transfer's own system changes nothing (FED-10, FED-11).
+        """
+        STEPS["bridge"] += 1
+        wanted = {
+            "pending_remote": ("remote_accepted", "remote_refused", "remote_receipted"),
+            "pending_handover": ("remote_integrated", "remote_sent_back"),
+            "pending_arrival": ("record_taken", "record_refused", "arrival_given_up"),
+        }
+        model = self.some(data, *ABROAD) if fits else None
+        if model is None:
+            model = data.draw(st.sampled_from(list(self.models.values())))
+        else:
+            topic = data.draw(st.sampled_from(wanted[model.state]))
+        fields = {
+            "remote_refused": {"code": "not_here"},
+            "remote_sent_back": {"code": "unknown_member"},
+            "remote_integrated": {"branch_id": THERE},
+            "remote_receipted": {"at": clock.now()},
+            "peer_called_off": {"code": "withdraw"},
+            "arrival_given_up": {"person_id": 1, "note": "x"},
+        }
+        if topic.startswith("record"):
+            if not model.comes:
+                return  # members tells of records that have come for somebody, and of no others
+            code = {"code": "id_registered"} if topic == "record_refused" else {}
+            kind = RecordRefused if code else RecordTaken
+            item = kind(transfer_id=model.id, member_id=model.member, **code)
+        else:
+            item = events()[topic](transfer_id=model.id, peer=peer, **fields.get(topic, {}))
+        if peer != "BJ" or not model.crosses:
+            before = store.one(self.tx["transfers"], model.id)
+            if not topic.startswith("record"):
+                CONSUMERS["transfers"][topic](self.tx["transfers"], [item])
+                assert store.one(self.tx["transfers"], model.id) == before
+            return
+        self.flying.append(("transfers", topic, item))
 
     def some(self, data, *states):
         found = [model for model in self.models.values() if model.state in states]
@@ -357,7 +501,7 @@ class World(RuleBasedStateMachine):
         """
         STEPS["decide"] += 1
         model = self.some(
-            data, *data.draw(st.sampled_from((NODES, NODES, NODES, ("checking", "moving", *FINAL))))
+            data, *data.draw(st.sampled_from((NODES, NODES, NODES, ABROAD, ("checking", "moving", *FINAL))))
         )
         if model is None:
             return
@@ -427,9 +571,7 @@ class World(RuleBasedStateMachine):
     def withdraw(self, data):
         """The member or the starter's side withdraws until the last approval is given (TRF-28)."""
         STEPS["withdraw"] += 1
-        model = self.some(
-            data, "pending_out", "pending_in", "pending_province", "pending_assign", "checking", *FINAL
-        )
+        model = self.some(data, "pending_assign", "checking", *NODES, *ABROAD, *FINAL)
         if model is None:
             return
         (outcome,) = handlers.withdraw_transfers(
@@ -441,7 +583,7 @@ class World(RuleBasedStateMachine):
                 )
             ],
         )
-        may = model.state in ("pending_out", "pending_in", "pending_province")
+        may = model.state in NODES and not model.crosses
         assert (outcome.refusal is None) == may, outcome
         if may:
             model.apply("withdraw")
@@ -474,10 +616,10 @@ class World(RuleBasedStateMachine):
         is_open = any(
             other.member == model.member and other.state not in FINAL for other in self.models.values()
         )
-        assert (outcome.refusal is not None) == is_open
-        if not is_open:
-            if model.target == VAULT:
-                destination = "special"
+        assert (outcome.refusal is not None) == (is_open or model.comes)
+        if not is_open and not model.comes:
+            if model.target in (VAULT, THERE):
+                destination = "special" if model.target == VAULT else "peer"
             else:
                 destination = "committee" if model.assigns else "branch"
             self.models[outcome.transfer_id] = Model(
@@ -574,7 +716,7 @@ class World(RuleBasedStateMachine):
             .execute(sa.text("SELECT transfer_id FROM memberships WHERE transfer_id IS NOT NULL"))
             .scalars()
         )
-        assert here == stays and set(here) == set(MEMBERS) and all(n == 1 for n in moves.values())
+        assert here == stays and set(here) == set(PEOPLE) and all(n == 1 for n in moves.values())
         arrived = {model.id for model in self.models.values() if model.state == "completed"}
         assert (
             arrived
@@ -583,11 +725,11 @@ class World(RuleBasedStateMachine):
         )
         assert {
             member: here[member]
-            for member in MEMBERS
+            for member in PEOPLE
             if not any(model.member == member and model.state == "moving" for model in self.models.values())
         } == {
             member: self.branch[member]
-            for member in MEMBERS
+            for member in PEOPLE
             if not any(model.member == member and model.state == "moving" for model in self.models.values())
         }
 
@@ -598,7 +740,7 @@ class World(RuleBasedStateMachine):
 
 
 def org_changed(org, parent, version=1):
-    above = {SCHOOL: "1.2.", TARGET: "1.4.", OTHER: "1.6.", ROOT: "1.", None: ""}[parent]
+    above = {SCHOOL: "1.2.", TARGET: "1.4.", OTHER: "1.6.", BEIJING: "1.11.", ROOT: "1.", None: ""}[parent]
     return OrgChanged(
         org_id=org,
         parent_id=parent,
@@ -606,7 +748,7 @@ def org_changed(org, parent, version=1):
         kind=TREE[org][1],
         purpose=TREE[org][2],
         province=PROVINCE_OF.get(org, "42"),
-        system="national",
+        system="BJ" if org in MIRRORED else "national",
         provincial_id=ROOT,
         vault_id=VAULT,
         name=str(org),
@@ -625,7 +767,7 @@ def engines(scratch, keys):
         "transfers": scratch(models.metadata),
         "scheduler": scratch(scheduler_models.metadata),
     }
-    db.give_settings(made["transfers"], Settings(keys=keys))
+    db.give_settings(made["transfers"], Settings(keys=keys, peers=frozenset({"BJ"})))
     for name in ("members", "transfers"):
         with made[name].begin() as tx:
             directory.on_org_changed(tx, [org_changed(org, parent) for org, (parent, _, _) in TREE.items()])
@@ -634,6 +776,7 @@ def engines(scratch, keys):
                 [
                     AdministratorChanged(org_id=org, person_id=1000 + org, active=True, version=1)
                     for org in TREE
+                    if org not in MIRRORED
                 ],
             )
     with made["members"].begin() as tx:
@@ -644,7 +787,7 @@ def engines(scratch, keys):
                     member,
                     Admission(
                         command_id=uuid.uuid4(),
-                        branch_id=CLASS,
+                        branch_id=CLASS if member in MEMBERS else THERE,
                         name="王一",
                         id_number=number(member),
                         ethnic_group="汉族",
@@ -653,11 +796,13 @@ def engines(scratch, keys):
                         development_number=f"2020{member:08d}",
                     ),
                 )
-                for member in MEMBERS
+                for member in PEOPLE
             ],
             began_at=clock.now() - timedelta(days=1000),
         )
-        tx.execute(sa.text("UPDATE people SET graduate = true, graduates_on = '2026-06-30'"))
+        tx.execute(
+            sa.text("UPDATE people SET graduate = true, graduates_on = '2026-06-30' WHERE person_id < 110")
+        )
     with made["transfers"].begin() as tx:
         store.save_path_steps(tx)
         policies_store.hold(
@@ -690,6 +835,8 @@ def engines(scratch, keys):
     "BEY-17",
     "STAT-10",
     "STAT-13",
+    "FED-08",
+    "FED-09",
 )
 def test_the_world_keeps_the_rules(engines, capsys):
     """TRF-02, TRF-21, TRF-35, DL-19, BEY-17, STAT-13: the rules hold after every step.
@@ -703,18 +850,15 @@ def test_the_world_keeps_the_rules(engines, capsys):
         max_examples=50, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
     )
     World.TestCase.settings = run
+    wanted = {"withdrawn", "returned", "completed", "goes completed", "comes completed"}
     # what a run tries is chance; one that happened to deliver little is followed by another
     for _ in range(3):
         World.TestCase("runTest").runTest()
-        if STEPS["deliver"] > 100 and {"withdrawn", "returned", "completed"} <= set(ENDS):
+        if STEPS["deliver"] > 100 and wanted <= set(ENDS):
             break
     with capsys.disabled():
         print(
             f"\n  {sum(STEPS.values())} steps of the state machine: {json.dumps(dict(STEPS.most_common()))};"
             f" transfers ended in {json.dumps(dict(ENDS.most_common()))}"
         )
-    assert (
-        sum(STEPS.values()) > 500
-        and STEPS["deliver"] > 100
-        and {"withdrawn", "returned", "completed"} <= set(ENDS)
-    )
+    assert sum(STEPS.values()) > 500 and STEPS["deliver"] > 100 and wanted <= set(ENDS)

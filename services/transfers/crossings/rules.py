@@ -33,8 +33,8 @@ def plan(
 ) -> Planned | Refusal:
     """Return what another system's request comes to, or why it is refused (FED-08, TRF-15, ORG-31).
 
-    Where somebody may go who comes from here is not asked: the other system has rules of its own. The
-    approver sees what is unusual.
+    Where somebody may go who comes from here, and for which reason, is not asked: who is a graduate over
+    there is known over there. The approver sees what is unusual.
     """
     reason = Reason.known(request.reason)
     if reason is None or reason.special:
@@ -47,4 +47,5 @@ def plan(
     if refusal is not None:
         return refusal
     said = domain.concern(request, source, target, place)
-    return domain.planned(request, source, target, said[1] if said else "")
+    planned = domain.planned(request, source, target, said[1] if said else "")
+    return planned._replace(reason_kind="any")

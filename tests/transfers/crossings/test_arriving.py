@@ -78,6 +78,7 @@ def test_to_a_committee(tx):
         "peer",
         item.member_id,
     )
+    assert row.reason_kind == "any", "who is a graduate there is known there"
     assert row.expires_at == row.node_opened_at + timedelta(days=10) and row.on_expiry == "return"
     page = handlers.list_work(tx, contract.ListWork(), admin(TARGET))
     assert [(work.transfer_id, work.initiator, work.source_branch_id) for work in page.items] == [
