@@ -14,6 +14,7 @@ from msgspec import inspect
 from services.federation import protocol, schemas
 from services.federation.protocol import Heard, Receiver, Sender, State, Type, Word
 from services.federation.schemas import DATA, FAULTS
+from shared.messages import limits
 from shared.messages.words import BridgeReason
 
 TEXT = Path(__file__).with_name("page.md")
@@ -145,9 +146,24 @@ def _value(found: inspect.Type) -> str:
     return "an object, by its type" if isinstance(found, inspect.RawType) else _limits(found)
 
 
+_LETTERS = {
+    limits.WORD: "of `A-Z a-z 0-9 _`",
+    limits.OPAQUE: "of `A-Z a-z 0-9 . _ ~ = + / : -`",
+    limits.LINE: "one line without control characters",
+    limits.PROSE: "without control characters but line feeds",
+}
+
+
 def _limits(found: Any) -> str:
-    most = getattr(found, "max_length", None)
-    return f", at most {most} characters" if most else ""
+    """Return how long a text may be, and of what; in the column of values."""
+    if not isinstance(found, inspect.StrType):
+        return ""
+    said = [_LETTERS[found.pattern]] if found.pattern in _LETTERS else []
+    if found.min_length:
+        said.append(f"at least {found.min_length} characters")
+    if found.max_length:
+        said.append(f"at most {found.max_length} characters")
+    return "".join(f", {one}" for one in said)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ OrgCode = Annotated[
     str, Meta(max_length=60, pattern=LINE, description="the organisation's code in its own system, or empty")
 ]
 ReasonCode = Annotated[
-    str, Meta(max_length=40, pattern=WORD, description="of the list of reasons; another is shown by its text")
+    str,
+    Meta(max_length=40, pattern=OPAQUE, description="of the list of reasons; another is shown by its text"),
 ]
 
 
