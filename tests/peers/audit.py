@@ -65,8 +65,11 @@ def wrong_ever(files: list[Path]) -> list[str]:
 
 
 def undone(files: list[Path]) -> int:
-    """Return how many messages wait, and how many transfers have no end that both sides agree on."""
-    count = sum(rows(file, query)[0][0] for file in files for query in (WAITING, HELD))
+    """Return how many messages wait, and how many transfers have no end that both sides agree on.
+
+    The first file is read twice: an answer may come to wait there while the other is read.
+    """
+    count = sum(rows(file, query)[0][0] for file in (*files, files[0]) for query in (WAITING, HELD))
     for sender, receiver in (files, files[::-1]):
         there = dict(rows(receiver, TRANSFERS, "receiver"))
         for subject, state in rows(sender, TRANSFERS, "sender"):

@@ -1,14 +1,17 @@
 """GD by itself: two of them talk over HTTP with every fault on, and an auditor reads both files."""
 
+import json
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from tests.peers import audit
 from tests.peers.factories import Program, free_ports
-from tests.peers.gd import keys, manifest, state, store
+from tests.peers.gd import keys, manifest, store
 
 SPEED = 4000
 EACH = 100  # transfers that each side starts
@@ -72,7 +75,9 @@ def decided(programs) -> list[dict]:
     assert audit.wrong_ever(files) == []
     days = [compared(file) for file in files]
     assert days[0] == days[1]
-    said = [state.read(file) for file in files]
+    assert [program.end() for program in programs] == [0, 0]
+    command = [sys.executable, "-m", "tests.peers.gd.state"]
+    said = [json.loads(subprocess.check_output([*command, file])) for file in files]
     assert all(one["is_decided"] for one in said)
     assert {what for one in said for what in reasons_shown(one)} <= {"refused by the peer: wrong_field"}
     assert sum(one["members"]["active"] for one in said) == 120

@@ -56,6 +56,20 @@ def test_the_digest_is_that_of_the_page():
     assert [(one["name"], one["count"]) for one in manifest.summary(lines)] == [(name, 1) for name in names]
 
 
+def test_a_bucket_is_in_the_order_of_its_subjects_and_either_side_may_have_it_alone():
+    """Whoever has the lines in another order has the same digest; a bucket of one side differs on both."""
+    subjects = sorted(
+        f"GD:{number}" for number in range(1, 2000) if manifest.bucket_of(f"GD:{number}") == "3f"
+    )
+    lines = [manifest.Line(subject, "open", 1, "a" * 64, 0, "") for subject in subjects]
+
+    assert len(lines) > 1
+    assert manifest.summary(lines[::-1]) == manifest.summary(lines)
+    assert manifest.summary(lines) == [{"name": "3f", "count": len(lines), "digest": manifest.digest(lines)}]
+    assert manifest.differing(lines, manifest.summary(lines)) == set()
+    assert manifest.differing([], manifest.summary(lines)) == manifest.differing(lines, []) == {"3f"}
+
+
 def test_a_day_begins_at_midnight_in_china():
     """Four in the afternoon, UTC, is the next day."""
     assert manifest.day_of(moments.parse("2026-07-01T15:59:59Z")) == "2026-07-01"
