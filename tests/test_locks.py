@@ -17,7 +17,19 @@ FOLLOWS = "the transfers follow the order in which their nodes, or whatever was 
 HELD = "the caller holds the rows, locked in the order of their key"
 PERSON = "whose rows they are is held, and everybody who writes them holds the person before"
 ALONE = "one transaction at a time does this"
+LEASED = "nobody else takes them while the lease of whoever took them holds"
+SINGLE = "one row"
+TRANSFER = "the transfers that they are of are held, in one order"
 ONE_BY_ONE = {
+    "services.federation.store:_AGAIN": LEASED,
+    "services.federation.store:_AWAY": SINGLE,
+    "services.federation.store:_BACK": SINGLE,
+    "services.federation.store:_KEEP": HELD,
+    "services.federation.store:_PAUSE": SINGLE,
+    "services.federation.store:_RECEIVE": TRANSFER,
+    "services.federation.store:_RELEASE": LEASED,
+    "services.federation.store:_SEND_AGAIN": SINGLE,
+    "services.federation.store:_SETTLE": LEASED,
     "services.members.accounts.store:_END_OTHER_SESSIONS": PERSON,
     "services.members.accounts.store:_END_SESSIONS": PERSON,
     "services.members.accounts.store:_FORGET_SIGN_INS": ALONE,  # once a day, by who hears of the day
@@ -35,6 +47,10 @@ ONE_BY_ONE = {
     "services.members.store:_MOVE": PERSON,
     "shared.throttle:_RESET": HELD,
     "services.orgs.migration.store:_SET_MIGRATIONS": HELD,
+    "services.orgs.mirror.store:_FORGET": ALONE,  # for each system
+    "services.orgs.mirror.store:_MOVE": ALONE,
+    "services.orgs.mirror.store:_NEXT": ALONE,
+    "services.orgs.mirror.store:_SEE": HELD,
     "services.orgs.store:_GRADUATE": HELD,
     "services.orgs.store:_RESTORE": HELD,
     "services.transfers.bulk.store:_SETTLE": HELD,

@@ -213,14 +213,17 @@ class _Row:
 _KEEP = sa.text(f"""
     INSERT INTO differences ({columns(_Row)}, day, found_at, seen_at)
     SELECT {columns(_Row)}, CAST(:day AS date), CAST(:now AS timestamptz), CAST(:now AS timestamptz)
-    FROM {recordset(_Row)}
+    FROM {recordset(_Row)} ORDER BY subject, kind
     ON CONFLICT (subject, kind) DO UPDATE SET (ours, theirs, seen_at, found_at, gone_at) = (excluded.ours,
         excluded.theirs, excluded.seen_at,
         -- one that was gone and is back is a new one
         CASE WHEN differences.gone_at IS NULL THEN differences.found_at ELSE excluded.found_at END, NULL)""")
 _GONE = sa.text("""
-    UPDATE differences SET gone_at = :now
-    WHERE day = CAST(:day AS date) AND gone_at IS NULL AND seen_at < CAST(:now AS timestamptz)""")
+    WITH unseen AS (SELECT subject, kind FROM differences
+        WHERE day = CAST(:day AS date) AND gone_at IS NULL AND seen_at < CAST(:now AS timestamptz)
+        ORDER BY subject, kind FOR UPDATE)
+    UPDATE differences d SET gone_at = :now
+    FROM unseen u WHERE d.subject = u.subject AND d.kind = u.kind""")
 _NOTE = sa.text("""
     INSERT INTO reconciliations (day, compared_at, transfers, differing)
     VALUES (CAST(:day AS date), :now, :transfers, :differing)

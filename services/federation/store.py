@@ -245,11 +245,14 @@ _LINE = sa.text("SELECT down_since, failures, probe_at, paused_at FROM line")
 _DRAW = sa.text("INSERT INTO line DEFAULT VALUES ON CONFLICT DO NOTHING")
 _PARK = sa.text("""
     -- what is refused as expired takes its number, so it goes out all the same where another waits behind it
+    WITH late AS (SELECT subject, seq FROM sent s
+        WHERE state = 'waiting' AND expires_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
+            AND NOT EXISTS (SELECT FROM sent later
+                WHERE later.subject = s.subject AND later.seq > s.seq AND later.state = 'waiting'
+                    AND (later.expires_at IS NULL OR later.expires_at > :now))
+        ORDER BY subject, seq FOR UPDATE SKIP LOCKED)
     UPDATE sent s SET state = 'parked', receipt_code = 'expired', settled_at = :now
-    WHERE state = 'waiting' AND expires_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
-        AND NOT EXISTS (SELECT FROM sent later
-            WHERE later.subject = s.subject AND later.seq > s.seq AND later.state = 'waiting'
-                AND (later.expires_at IS NULL OR later.expires_at > :now))""")
+    FROM late l WHERE s.subject = l.subject AND s.seq = l.seq""")
 _CLAIM = sa.text("""
     -- oldest first, and no more than a request may hold
     WITH due AS (SELECT subject, seq, said_at, length(jws) AS size FROM sent
@@ -273,9 +276,12 @@ _RELEASE = sa.text("""
     UPDATE sent SET lease = NULL, leased_until = NULL
     WHERE lease = CAST(:lease AS uuid) AND state = 'waiting'""")
 _MISSING = sa.text(f"""
+    WITH held AS (SELECT s.subject, s.seq FROM {recordset(Missing)}
+        JOIN sent s ON s.subject = i.subject AND s.seq >= i.first AND s.seq < i.before
+            AND s.state = 'receipted'
+        ORDER BY s.subject, s.seq FOR UPDATE OF s)
     UPDATE sent s SET (state, next_at) = ('waiting', :now)
-    FROM {recordset(Missing)} WHERE s.subject = i.subject AND s.seq >= i.first AND s.seq < i.before
-        AND s.state = 'receipted'""")
+    FROM held h WHERE s.subject = h.subject AND s.seq = h.seq""")
 _AWAY = sa.text("""
     UPDATE line SET (down_since, failures, probe_at) =
         (coalesce(down_since, :now), failures + 1, CAST(:probe AS timestamptz))""")
