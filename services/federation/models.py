@@ -115,6 +115,16 @@ reconciliations = sa.Table(
     comment="when each day was compared with the peer last, and whether it was clean",
 )
 
+readings = sa.Table(
+    "readings",
+    metadata,
+    sa.Column("reading", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("begun_at", _time, nullable=False),
+    sa.Column("ended_at", _time, comment="null: it is not whole"),
+    sa.Column("version", sa.Text, comment="as the peer names it"),
+    comment="when the peer's directory was read",
+)
+
 line = sa.Table(
     "line",
     metadata,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from services.federation import protocol, schemas
+from services.federation import directory, protocol, schemas
 from services.federation.protocol import Heard, Receiver, Sender, State, Type, Word
 from services.federation.schemas import DATA, FAULTS
 from shared.messages import limits
@@ -34,6 +34,7 @@ def page() -> str:
         "lines": _fields(schemas.Lines),
         "line": _fields(schemas.Line),
         "outcomes": ["; ".join(_outcomes())],
+        "org": _fields(directory.Org),
         "acts": _acts(),
         "hears": _hears(),
         "here": [_states(protocol.HERE)],

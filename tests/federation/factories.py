@@ -93,9 +93,9 @@ class _Silent(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def served(application: Any, **more: Any) -> Iterator[str]:
+def served(application: Any, port: int = 0, **more: Any) -> Iterator[str]:
     """Serve a WSGI application on a free port with threads; yield its address."""
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Silent, **more)
+    server = make_server("127.0.0.1", port, application, threaded=True, request_handler=_Silent, **more)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
