@@ -176,6 +176,17 @@ def test_what_has_expired_unsent_is_left_to_a_person_unless_a_later_one_waits_be
     assert len(gd.rows("SELECT what FROM shown")) == 2
 
 
+def test_what_was_given_up_is_sent_when_something_follows_it(gd, monkeypatch):
+    """Otherwise the other side would hold what follows, and wait for ever for what has expired."""
+    said(gd, "offer")
+    monkeypatch.setattr(moments, "ahead", 31 * 86_400.0)
+    assert gd.courier.batch(100) == []
+
+    said(gd, "called_off")
+
+    assert [row["type"] for row in gd.courier.batch(100)] == ["offer", "called_off"]
+
+
 def receipt(stranger, message_id: str, sha256: str, /, **fields) -> str:
     """Return a receipt of FJ's."""
     payload = {"source": "FJ", "dest": "GD", "of": message_id, "sha256": sha256, "status": "stored"}

@@ -279,7 +279,8 @@ def keep_differences(tx, rows: list[tuple], at: float) -> list:
 
 
 def say(tx, row: dict) -> None:
-    """Keep a signed message until it is receipted, and after."""
+    """Keep a signed message for ever, to be sent until it is receipted; with what had expired before it."""
+    tx.execute("UPDATE said SET state = 'waiting' WHERE subject = ? AND state = 'expired'", (row["subject"],))
     _insert(tx, "said", row | {"state": "waiting"})
     change(tx, row["subject"], said_seq=row["seq"], said_sha=row["sha256"])
 
