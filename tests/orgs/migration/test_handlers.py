@@ -98,7 +98,8 @@ def test_migration(loaded, mayor):
     "org, to, actor, refusal",
     [
         (42, 1, Actor(2001, 42), "migration_provincial"),
-        (COLLEGE, 440, of_college, "migration_across"),
+        (COLLEGE, 52, of_college, "migration_across"),
+        (COLLEGE, 440, of_college, "mirrored"),
         (SCHOOL, COLLEGE, of_school, "migration_inside"),
         (SCHOOL, SCHOOL, of_school, "migration_inside"),
         (COLLEGE, 42010, of_college, "migration_branch"),

@@ -435,7 +435,7 @@ def test_escalation(tx):
     assert (shown.source_branch_id, shown.target_org_id) == (CLASS, TARGET)
     assert (shown.end_code, shown.end_note) == ("household_elsewhere", "应转户籍地")
     assert shown.note == "单位在本地"
-    for reason, found in ((shown.reason, 1), ("further_study", 0)):
+    for reason, found in ((shown.reason, 1), ("ordinary", 0)):
         assert (
             len(remarks.list_escalations(tx, contract.ListEscalations(reason=reason), admin(ROOT))) == found
         )
