@@ -147,10 +147,11 @@ _ACROSS = {
     # the event that tells the bridge of entering a state, of which transfers, with which columns (FED-10)
     State.REMOTE: tell(
         messages.RemoteOpened,
-        "opened JOIN moved USING (transfer_id, node_no)",
+        "moved",
         f"WHERE state = '{State.REMOTE}'",
         started_at="created_at",
-        answer_by="expires_at",
+        # looked up for those alone: as a join it would compare each row with each, also where none leaves
+        answer_by="(SELECT o.expires_at FROM opened o WHERE o.transfer_id = packed.transfer_id)",
     ),
     State.HANDOVER: tell(messages.HandoverOpened, "moved", f"WHERE state = '{State.HANDOVER}'"),
     State.ARRIVAL: tell(
