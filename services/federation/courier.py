@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import msgspec
 from msgspec import Meta
+from sqlalchemy.engine import Connection
 
 from services.federation import envelope, store
 from services.federation.calling import ANSWER_SECONDS, Address, Caller, NoAnswer
@@ -59,6 +60,7 @@ class Courier:
         address: The peer's door.
         dice: For the pauses.
         patience: How long an answer may take, in seconds; less than `LEASE`.
+        receipted: Given the transfers whose offer the peer has in writing, in the transaction that stores it.
 
     """
 
@@ -67,6 +69,7 @@ class Courier:
     address: Address
     dice: random.Random = field(default_factory=random.Random)
     patience: float = ANSWER_SECONDS
+    receipted: Callable[[Connection, Sequence[str], datetime], None] | None = None
 
     def __post_init__(self) -> None:
         """Open no connection yet."""
@@ -157,13 +160,21 @@ class Courier:
             if said is not None and named and 0 < said.expected_seq < one.seq:
                 missing.append(Missing(one.subject, said.expected_seq, one.seq))
         ahead = [(said.time - now).total_seconds() for _, said in receipts.values()]
-        with self.database.transaction(tells=False) as tx:
+        with self.database.transaction(tells=self.receipted is not None) as tx:
             # first, so that what has just come with the others is not taken for missing
             store.miss(tx, missing, now)
             store.settle(tx, settled, now)
+            if self.receipted is not None:
+                self.receipted(tx, self._offers(settled), now)
             store.again(tx, later)
             # repetitions get a receipt of before, so the latest says most
             store.back(tx, max(-MOST_SKEW, min(MOST_SKEW, round(1000 * max(ahead)))))
+
+    def _offers(self, settled: Sequence[Settled]) -> list[str]:
+        """Return the transfers of ours whose first message the peer has now: that is the offer."""
+        ours = f"{self.bridge.me}:"
+        first = (one for one in settled if one.seq == 1 and one.state == "receipted")
+        return [one.subject for one in first if one.subject.startswith(ours)]
 
 
 NO_RECEIPT = "no_receipt"

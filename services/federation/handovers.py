@@ -18,7 +18,7 @@ from services.federation import envelope, protocol, store
 from services.federation.envelope import LIVES, Opened, message_id, sha256, sign
 from services.federation.keys import Folder, Key
 from services.federation.protocol import MUST_ARRIVE, Act, Heard, Receiver, Sender, Side, State, Word
-from services.federation.schemas import DATASCHEMA, Query, SentBack, Standing, Status
+from services.federation.schemas import DATASCHEMA, Integrated, Query, SentBack, Standing, Status
 from services.federation.store import Doubt, Handover, Missing, Said
 from shared import clock
 from shared.messages.words import BridgeReason
@@ -35,6 +35,8 @@ class Told(NamedTuple):
     word: Word
     state: State
     data: msgspec.Struct
+    seq: int = 0
+    branch_id: int | None = None
 
 
 def _nobody(tx: Connection, told: Sequence[Told]) -> None:
@@ -50,6 +52,7 @@ class Bridge:
         keys: Of both sides.
         tell: Given what was heard, in its transaction.
         me: The own system.
+        branches: Finds the peer's organisations among ours by their codes there; None: nobody asks.
 
     """
 
@@ -57,6 +60,7 @@ class Bridge:
     keys: Folder
     tell: Callable[[Connection, Sequence[Told]], None] = _nobody
     me: str = NATIONAL
+    branches: Callable[[Connection, Sequence[str]], dict[str, int]] | None = None
 
     def side(self, subject: str) -> Side:
         """Return our part in a transfer."""
@@ -86,13 +90,14 @@ class Turn:
     told: list[Told] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
+    branches: dict[str, int] = field(default_factory=dict)
 
     def act(self, deed: Deed) -> bool:
         """Do an act; return whether it may be done now."""
         handover = self.handovers.get(deed.subject)
         if handover is None:
             return False
-        step = protocol.act(state_of(handover), deed.act, _heard(handover))
+        step = protocol.act(state_of(handover), deed.act, heard_of(handover))
         if step is None:
             return False
         self._go(handover, step.to)
@@ -107,12 +112,17 @@ class Turn:
     def hear(self, found: Opened) -> str:
         """Apply a message whose turn has come; return what has become of it."""
         handover = self.handovers[found.envelope.subject]
-        step = protocol.hear(state_of(handover), found.word, _heard(handover))
+        step = protocol.hear(state_of(handover), found.word, heard_of(handover))
         if step is None:
             self.doubt(found.envelope.subject, found.envelope.seq, f"{found.word} at {handover.state}")
             return "quarantined"
         if not isinstance(step, Heard):
             return "late"
+        branch = branch_code(found)
+        if self.bridge.branches and branch is not None and branch not in self.branches:
+            # after the next reading of the directory a person may have it applied again
+            self.doubt(found.envelope.subject, found.envelope.seq, f"unknown branch {branch}")
+            return "quarantined"
         if found.word in protocol.REMEMBERED and found.word not in handover.heard:
             handover.heard.append(found.word)
         self._go(handover, step.to)
@@ -123,7 +133,15 @@ class Turn:
         if step.says is not None:
             self._say(handover, step.says, self._answer(handover, step.says))
         self.told.append(
-            Told(handover.subject, self.bridge.side(handover.subject), found.word, step.to, found.data)
+            Told(
+                handover.subject,
+                self.bridge.side(handover.subject),
+                found.word,
+                step.to,
+                found.data,
+                found.envelope.seq,
+                None if branch is None else self.branches.get(branch),
+            )
         )
         return "applied"
 
@@ -173,6 +191,17 @@ class Turn:
         self.said.append(Said(handover.subject, seq, kind.value, handover.our_head, jws, self.now, expires))
 
 
+def branch_code(found: Opened) -> str | None:
+    """Return the code of the branch that takes the member, if the message is of one who has been taken."""
+    return found.data.branch.code if isinstance(found.data, Integrated) else None
+
+
+def branches_of(tx: Connection, bridge: Bridge, some: Iterable[Opened]) -> dict[str, int]:
+    """Return our numbers of the branches that messages name, those that are known."""
+    codes = sorted({code for one in some if (code := branch_code(one)) is not None})
+    return bridge.branches(tx, codes) if bridge.branches and codes else {}
+
+
 def perform(tx: Connection, bridge: Bridge, deeds: Iterable[Deed], now: datetime) -> list[bool]:
     """Do acts in the caller's transaction, each with its message; return which of them could be done.
 
@@ -205,5 +234,6 @@ def state_of(handover: Handover) -> State:
     return (Sender if handover.side == Side.SENDER else Receiver)(handover.state)
 
 
-def _heard(handover: Handover) -> frozenset[Word]:
+def heard_of(handover: Handover) -> frozenset[Word]:
+    """Return what of a transfer was heard and has to be known."""
     return frozenset(map(Word, handover.heard))

@@ -15,7 +15,8 @@ from sqlalchemy.engine import Connection
 
 from services.federation import envelope, store
 from services.federation.envelope import NotTaken, Opened, opened, opened_before, sha256, sign
-from services.federation.handovers import Bridge, Turn
+from services.federation.handovers import Bridge, Turn, branches_of
+from services.federation.protocol import Type
 from services.federation.schemas import Envelope, Fault, Receipt, Taken
 from services.federation.store import Place, Received
 
@@ -77,7 +78,7 @@ def take(tx: Connection, bridge: Bridge, items: Sequence[Item], now: datetime) -
     if sides:
         store.begin(tx, sides, now)
     turn = Turn(bridge, key, now, store.lock(tx, list(sides)))
-    work = _Taking(turn, tx, numbered)
+    work = _Taking(turn, tx, items)
     answers = [work.take(item) for item in items]
     work.write()
     return answers
@@ -86,15 +87,20 @@ def take(tx: Connection, bridge: Bridge, items: Sequence[Item], now: datetime) -
 class _Taking:
     """The messages of one request, taken one after the other, in memory until `write`."""
 
-    def __init__(self, turn: Turn, tx: Connection, numbered: Sequence[Envelope]) -> None:
+    def __init__(self, turn: Turn, tx: Connection, items: Sequence[Item]) -> None:
         self.turn, self.tx = turn, tx
-        places = {Place(one.subject, one.seq) for one in numbered}
+        places = {Place(one.subject, one.seq) for item in items if (one := item.numbered) is not None}
+        fresh = [item.found for item in items if isinstance(item.found, Opened)]
         self.known = {place: (one.sha256, one.receipt) for place, one in store.known(tx, places).items()}
         self.early = {
             subject: {one.seq: one for one in some}
             for subject, some in store.early(tx, list(turn.handovers)).items()
         }
         self.opened: dict[Place, Opened] = {}
+        # of what came early and may have its turn now, too
+        held = [one for some in self.early.values() for one in some.values() if one.state == "held"]
+        before = [opened_before(one.jws) for one in held if one.type == Type.INTEGRATED]
+        turn.branches = branches_of(tx, turn.bridge, [*before, *fresh])
         self.received: dict[Place, Received] = {}
         self.given: list[store.Receipt] = []
 
