@@ -16,11 +16,18 @@ def within(name: str, of: str) -> str:
     """Return the name of an organisation without that of the one above it, `of`, as people say it.
 
     Below 共青团武汉大学委员会, 共青团武汉大学计算机学院委员会 is 计算机学院团委.
-    A name of another form stays.
+    A name that does not begin as names do stays.
     """
+    if not name.startswith(_BEGIN):
+        return name
+    own, said = _parted(name)
+    return (own.removeprefix(_parted(of)[0]) or own) + said
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Return what a name has of its own, and what people say in place of its end, if it has one."""
+    own = name.removeprefix(_BEGIN)
     for end, said in _ENDS:
-        if name.startswith(_BEGIN) and name.endswith(end):
-            own = name.removeprefix(_BEGIN).removesuffix(end)
-            above = of.removeprefix(_BEGIN).removesuffix("委员会")
-            return (own.removeprefix(above) or own) + said
-    return name
+        if own.endswith(end):
+            return own.removesuffix(end), said
+    return own, ""
