@@ -109,7 +109,10 @@ orgs = sa.Table(
         postgresql_where=sa.text("division_code IS NOT NULL"),
     ),
     sa.Index("ix_orgs_school_number", "school_number", postgresql_where=sa.text("school_number <> ''")),
-    sa.Index("ix_orgs_system", "system", "path"),
+    *(
+        sa.Index(f"ix_orgs_peers_{name}", "system", name, postgresql_where=sa.text("system <> 'national'"))
+        for name in ("path", "plain")
+    ),
     sa.Index("ix_orgs_parent_id", "parent_id", "display_order"),
     sa.Index("ix_orgs_bigrams", "bigrams", postgresql_using="gin"),
     sa.Index(

@@ -310,6 +310,11 @@ def _of_pages(found: dict[str, Any]) -> Iterator[Line]:
         "aim p95 <= 20 ms, 95 %",
     )
     yield (
+        "search in one system, the national one or a peer's",
+        _spread(found, "search_system_", digits=1),
+        "aim p95 <= 20 ms",
+    )
+    yield (
         "right over a subtree, without the bus",
         _spread(found, "subtree_", digits=1),
         "aim <= 2 ms",

@@ -43,6 +43,7 @@ from shared.bus.rpc import RpcClient
 from shared.bus.service import Asked
 from shared.identity import Actor, Signer
 from shared.messages import members, orgs
+from shared.messages.words import System
 from system import synthetic, world
 from tests.bench.quantiles import percentile
 from tests.bench.threads import in_threads
@@ -427,12 +428,19 @@ class Country:
                 "search", [lambda one=one: search.search_orgs(tx, one, None) for one in asked]
             )
             spoken = self._spoken(tx)
+            in_one = [
+                msgspec.structs.replace(one, system=system)
+                for one, system in zip(asked, itertools.cycle(System), strict=False)
+            ]
+            one_system = self._times(
+                "search_system", [lambda one=one: search.search_orgs(tx, one, None) for one in in_one]
+            )
         token = self.token(world.administrator_of(PROVINCE))
         called = self._times(
             "search_call",
             [lambda one=one: self.client.call(orgs.search_orgs, one, token=token) for one in asked],
         )
-        return direct | spoken | called
+        return direct | spoken | one_system | called
 
     def _spoken(self, tx: sa.Connection) -> dict[str, float]:
         """Organisations by the names that people use (SRCH-10), and how many of them are found."""
