@@ -234,18 +234,19 @@ class Refusal(NamedTuple):
     means: str
 
 
-# fmt: off  (a table is read by its columns)
+# A table is read by its columns.
+# fmt: off
 FAULTS: dict[Fault, Refusal] = {
-    Fault.NOT_AUTHENTIC: Refusal(True, False, "signature, key, algorithm, source or dest is not as agreed"),
-    Fault.MALFORMED: Refusal(False, False, "no JWS of these header fields, or no envelope in it"),
-    Fault.ID_REUSED: Refusal(False, False, "another message of this subject has this number"),
-    Fault.CLOCK: Refusal(True, False, "more than 10 minutes in the receiver's future"),
-    Fault.GAP: Refusal(True, False, "this receiver keeps nothing early: from expected_seq again"),
-    Fault.TOO_MANY_HELD: Refusal(True, False, "20 early messages wait already for what is missing"),
-    Fault.EXPIRED: Refusal(False, True, "came after its `expires`"),
-    Fault.VERSION: Refusal(False, True, "another major version, or a type that is not known"),
-    Fault.WRONG_FIELD: Refusal(False, True, "a field is missing, of another type, or outside its limits"),
-    Fault.TOO_LONG: Refusal(False, True, "a text or list is longer than its limit"),
+    Fault.NOT_AUTHENTIC:  Refusal(True,  False, "signature, key, algorithm, source or dest is not as agreed"),
+    Fault.MALFORMED:      Refusal(False, False, "no JWS of these header fields, or no envelope in it"),
+    Fault.ID_REUSED:      Refusal(False, False, "another message of this subject has this number"),
+    Fault.CLOCK:          Refusal(True,  False, "more than 10 minutes in the receiver's future"),
+    Fault.GAP:            Refusal(True,  False, "this receiver keeps nothing early: from expected_seq again"),
+    Fault.TOO_MANY_HELD:  Refusal(True,  False, "20 early messages wait already for what is missing"),
+    Fault.EXPIRED:        Refusal(False, True,  "came after its `expires`"),
+    Fault.VERSION:        Refusal(False, True,  "another major version, or a type that is not known"),
+    Fault.WRONG_FIELD:    Refusal(False, True,  "a field is missing, of another type, or outside its limits"),
+    Fault.TOO_LONG:       Refusal(False, True,  "a text or list is longer than its limit"),
 }
 # fmt: on
 """An authentic message whose number counts is never asked for again: what comes after it is not held up."""
