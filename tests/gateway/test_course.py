@@ -1,13 +1,15 @@
 """The course of a transfer across a border: its nodes there, and what the other system has said."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import flask
 import msgspec
 import pytest
 
 from services.gateway.kit import language
-from services.gateway.pages import course
+from services.gateway.pages import course, own
+from shared import clock
 from shared.messages.transfers import NodeAhead, Progress, RemoteStep, Step, Transfer
 from shared.messages.words import OnExpiry, Reason, TrailEvent, TransferState
 
@@ -39,6 +41,7 @@ def progress(path, node_no, state, *events, ended_at=None, end_code=""):
             "state": TransferState(state),
             "node_no": node_no,
             "created_at": NOON,
+            "waiting_org_id": None if ended_at else THERE,
             "node_opened_at": None if ended_at else NOON,
             "expires_at": None if ended_at else NOON,
             "on_expiry": OnExpiry.RETURN,
@@ -89,6 +92,21 @@ def test_at_whose_desk():
         (NOON, "北京某大学团委", "010-6275", "最迟", LATER),
         (LATER, "北京某学院"),
     )
+
+
+def test_the_card_of_the_member(monkeypatch):
+    """FED-13, BEY-02: the card says who has it over there, since when, whom to call; none is urged there."""
+    monkeypatch.setattr(clock, "now", lambda: LATER)
+    there = SimpleNamespace(short_name="北京", full_name="北京团市委", phone="010-1")
+    found = progress(LEAVING, 2, "pending_remote", TrailEvent.APPROVE)
+    card = own._now(found.transfer, {THERE: there}, course.desk(found))
+    assert (card.title, card.phone, card.may_urge) == ("现在由北京办理,已等8天", "010-1", False)
+    desk = RemoteStep(organisation="某学院", phone="010-2", since=NOON, until=None)
+    found = msgspec.structs.replace(found, remote=[desk])
+    card = own._now(found.transfer, {THERE: there}, course.desk(found))
+    assert (card.title, card.phone) == ("现在由某学院办理,已等8天", "010-2")
+    here = progress(LEAVING, 1, "pending_out")
+    assert own._now(here.transfer, {THERE: there}, course.desk(here)).may_urge
 
 
 @pytest.mark.parametrize(

@@ -283,6 +283,37 @@ def test_the_approval_page_names_whom_to_call(browser, town, house):
     } and "short_term" in words.rejections_for(["employed_with_org"])
 
 
+def test_a_transfer_across_a_border(browser, town, house):
+    """FED-08, FED-13: who comes is shown with the system; of another system's side no administrators are.
+
+    A refusal of another system is handed to no superior here.
+    """
+    cross = sa.text("UPDATE transfers SET peer = :peer, initiator = :initiator WHERE transfer_id = :one")
+    with town.engine("transfers").begin() as tx:
+        read = sa.text("SELECT initiator FROM transfers WHERE transfer_id = :one")
+        was = {one: tx.scalar(read, {"one": one}) for one in (house.pending_in[0], house.rejected)}
+        for one, initiator in ((house.pending_in[0], "peer"), (house.rejected, "member")):
+            tx.execute(cross, {"peer": "FJ", "initiator": initiator, "one": one})
+    try:
+        enter(browser, town, TOWNSHIP)
+        page = browser.get(f"/transfers/{house.pending_in[0]}").text
+        origin = re.search(r"转出团支部</dt>\s*<dd>(.*?)</dd>", page, re.S)[1]
+        assert "福建系统 ·" in origin
+        assert "转出组织管理员" not in page and "转入组织管理员" in page
+        assert 'value="approve"' in page, "it is approved as any"
+        drawer = browser.get(f"/transfers/{house.pending_in[0]}", headers={"HX-Target": "drawer"}).text
+        assert "福建系统 ·" in drawer
+        member = browser.application.test_client()
+        enter(member, town, person=FIRST + 1)
+        page = member.get(f"/transfers/{house.rejected}").text
+        assert "转出组织管理员" in page and "转入组织管理员" not in page
+        assert "/restart" in page and "/escalate" not in page
+    finally:
+        with town.engine("transfers").begin() as tx:
+            for one, initiator in was.items():
+                tx.execute(cross, {"peer": "", "initiator": initiator, "one": one})
+
+
 @pytest.mark.rule("TRF-05", "TRF-06")
 def test_a_refused_transfer_in_keeps_what_was_typed(browser, town, house):
     """TRF-05, TRF-06: the present branch with its administrator and contact.

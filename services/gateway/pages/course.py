@@ -34,7 +34,7 @@ _WAITS = {
     TransferState.HANDOVER: N_("档案已移交,等待对方接收"),
     TransferState.ARRIVAL: N_("本系统已同意,等待对方移交档案"),
 }
-"""What is waited for at the nodes of another system (FED-13)."""
+"""What is waited for at the nodes of another system (FED-13); nobody there reads a reminder from here."""
 
 
 def steps(progress: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> list[Step]:
@@ -48,6 +48,17 @@ def steps(progress: Any, orgs: Mapping[int, Any], people: Mapping[int, Any]) -> 
         ),
         _end(item),
     ]
+
+
+def is_there(item: Any) -> bool:
+    """Return whether a transfer waits at a node of another system, where nobody here decides (FED-08)."""
+    return item.state in _WAITS
+
+
+def desk(progress: Any) -> Any:
+    """Return at whose desk a transfer lies in another system now, as that says itself, or None (FED-13)."""
+    there = progress is not None and progress.transfer.state == TransferState.REMOTE
+    return progress.remote[-1] if there and progress.remote else None
 
 
 def by_whom(step: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], at: int | None = 0) -> str:

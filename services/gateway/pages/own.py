@@ -58,28 +58,32 @@ URGED_AFTER = timedelta(days=3)
 """From then on the member may urge, and again after as long (BEY-21)."""
 
 
-def _now(item: Any, found: dict[int, Any]) -> Now | None:
-    """Return the card of an open transfer, None for none."""
+def _now(item: Any, found: dict[int, Any], desk: Any = None) -> Now | None:
+    """Return the card of an open transfer, None for none; `desk` has it in another system (FED-13)."""
     if item is None or item.ended_at is not None:
         return None
     office = found.get(item.waiting_org_id or 0)
+    called = desk.organisation if desk is not None else ""
+    if office is not None and not called:
+        called = office.short_name or office.full_name
+    phone = desk.phone if desk is not None else ""
     now = clock.now()
     since = item.urged_at or item.node_opened_at
     days = (now - item.node_opened_at).days if item.node_opened_at else 0
-    if office is None:
+    if not called:
         title = _("系统正在办理,不用等人")
     elif days:
-        title = _("现在由%(office)s办理,已等%(n)s天", office=office.short_name or office.full_name, n=days)
+        title = _("现在由%(office)s办理,已等%(n)s天", office=called, n=days)
     else:
-        title = _("现在由%(office)s办理,今天收到", office=office.short_name or office.full_name)
+        title = _("现在由%(office)s办理,今天收到", office=called)
     return Now(
         state=item.state,
         title=title,
         until=item.expires_at,
         then=kit.word(item.on_expiry if item.expires_at and item.on_expiry else OnExpiry.REMIND),
-        phone=office.phone if office is not None else "",
+        phone=phone or (office.phone if office is not None else ""),
         transfer_id=item.transfer_id,
-        may_urge=since is not None and now - since >= URGED_AFTER,
+        may_urge=since is not None and now - since >= URGED_AFTER and not course.is_there(item),
     )
 
 
@@ -111,7 +115,7 @@ def home() -> Any:
         profile=profile,
         mine=mine,
         progress=progress,
-        now_card=_now(mine[0] if mine else None, found),
+        now_card=_now(mine[0] if mine else None, found, course.desk(progress)),
         orgs=found,
         can_start=profile.member.branch_id and not profile.member.transfer_id,
         hints=[Refusal(code) for code in profile.hints],

@@ -56,6 +56,7 @@ def _show(transfer_id: int, asked: queue.Asked | None, template: str) -> Any:
         person=person,
         mine=mine,
         may_decide=_may_decide(item, acting),
+        is_there=course.is_there(item),
         branches=[org for org in children or () if org.kind == "branch"],
         concern=DestinationClass.known(item.concern),
         steps=course.steps(progress, found, people),
