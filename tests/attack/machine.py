@@ -99,6 +99,8 @@ NEITHER = {
     "n",
     "version",
     "display_order",
+    "reading",
+    "peer_reading",
     "graduation_version",
     "migration_id",
     "transfer_id",

@@ -130,7 +130,7 @@ _LEAVE = sa.text(f"""
         FROM unseen u WHERE o.org_id = u.org_id RETURNING o.*),
     told AS ({insert(tell(OrgChanged, "changed", name="full_name"))})
     SELECT * FROM changed ORDER BY org_id""")
-LEAVE_AT_ONCE = 5_000
+LEAVE_AT_ONCE = 1_000
 """Organisations that one statement marks as gone."""
 
 
