@@ -1,5 +1,6 @@
 """What another system keeps: whatever right is claimed, nothing is changed there (FED-01)."""
 
+import re
 import time
 import uuid
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from shared.messages import Act
 from shared.messages.federation import DirectoryRead, PeerOrg
 from shared.messages.limits import org_fields
 from tests.system.api import CLASS, COLLEGE, sign_in
+from tests.system.test_list_pages import enter
 from tests.system.test_rights import TABLE
 
 ROOT, BEIJING = 1, 11
@@ -132,6 +134,15 @@ def test_the_centre_may_be_ordered_around_them(browser, attackers):
 def test_it_covers_what_there_is():
     """The operations that name an organisation are found by their contracts."""
     assert len(NAMED) >= 14 and ("POST /registrations", "org_id") in NAMED
+
+
+def test_the_page_offers_nothing_of_it(browser, town):
+    """The centre looks at Beijing's organisation, and is offered to change Tianjin's alone (FED-01)."""
+    enter(browser, town, ROOT)
+    theirs, ours = browser.get(f"/orgs/{BEIJING}").text, browser.get("/orgs/12").text
+    assert "由北京系统维护" in theirs and "由" not in re.findall('class="note">(.)', ours)
+    for one in ('value="save"', 'value="up"', "/posts?org=", "/delete"):
+        assert (one in theirs, one in ours) == (False, True), one
 
 
 @pytest.mark.rule("FED-04", "FED-06")

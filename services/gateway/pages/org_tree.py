@@ -25,7 +25,7 @@ from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 from shared.messages.limits import OrgId
-from shared.messages.words import MADE_BY_THE_SYSTEM, Code, OrgKind, OrgPurpose
+from shared.messages.words import MADE_BY_THE_SYSTEM, Code, OrgKind, OrgPurpose, System
 from shared.reference import INDUSTRIES
 from shared.translations import N_
 
@@ -233,7 +233,7 @@ def _one(org_id: int, refusal: Refusal | None, read: forms.Read[Any]) -> Any:
         errors=read.errors,
         org=org,
         way=_own_part(above),
-        kept=org.parent_id == session.get("org"),
+        kept=org.parent_id == session.get("org") and org.system == System.NATIONAL,
         size=None if isinstance(counted, Refused) else counted[0],
         people=list(people.values()),
         purposes=purposes(),
