@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -172,3 +173,12 @@ def sent_states(end: End, state: str) -> None:
     """Put everything that an end has said into a state."""
     with end.engine.begin() as tx:
         tx.execute(sa.text("UPDATE sent SET state = :state"), {"state": state})
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    some = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in some]
+    for one in some:
+        one.close()
+    return ports
