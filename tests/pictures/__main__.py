@@ -38,6 +38,7 @@ from system import embedded, world
 from tests.installation import ROOT
 from tests.pictures import world as filled
 from tests.system.conftest import Town
+from tests.system.roles import Role
 from tests.system.visitor import CHROMIUM
 
 SIZES = {360: 1800, 1440: 1400}
@@ -51,7 +52,7 @@ class _Silent(WSGIRequestHandler):
         """Say nothing: what is taken is what is read."""
 
 
-def take(browser: Browser, site: str, role: filled.Role, folder: Path, only: list[str]) -> None:
+def take(browser: Browser, site: str, role: Role, folder: Path, only: list[str]) -> None:
     """Take the pictures of the pages of a role; say which stick out of the window."""
     context = browser.new_context(locale="zh-CN")
     page = context.new_page()
@@ -93,7 +94,7 @@ def named(paths: list[str]) -> dict[str, str]:
     return names
 
 
-def index(roles: list[filled.Role], folder: Path) -> str:
+def index(roles: list[Role], folder: Path) -> str:
     """Return what is where, of what there is in a folder: role, page, its pictures."""
     lines = [
         "# Pictures of the pages",

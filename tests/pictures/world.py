@@ -10,16 +10,16 @@ from __future__ import annotations
 import random
 import time
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
-from services.gateway.kit import capabilities
 from services.members.entering import handlers as entering
-from shared.reference import is_markable, is_school
+from shared.reference import is_markable
 from system import synthetic, world
-from tests.system import fullhouse
-from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, FIRST, PROVINCE, ROLES, TOWNSHIP, Office, key
+from tests.system import fullhouse, roles
+from tests.system.fullhouse import CLASS, COLLEGE, COUNTY, PROVINCE, TOWNSHIP, Office, key
+from tests.system.roles import SEVERAL, Role
 
 WAITING = 402
 LATE = 60
@@ -27,34 +27,8 @@ LATE = 60
 MEMBERS = 30_000
 FIRST_STUDENT = 5_000_000
 FIRST_MEMBER = 6_000_000
-SEVERAL = FIRST + fullhouse.PEOPLE - 2
-"""The graduate with a transfer in each state."""
 REASONS = ("further_study", "further_study", "further_study", "employed_with_org")
 REMARKS = ("", "", "录取通知书已附", "导师: 计算机学院", "九月入学,户口已迁出,请尽快办理", "软件工程1班")
-PUBLIC = (
-    "/sign-in",
-    "/forgot",
-    "/register",
-    "/register/member",
-    "/register/administrator",
-    "/verify",
-    "/contacts",
-    "/help",
-    "/gallery",
-)
-BEIJING = (
-    "/start?plan=study&step=plan&step=fields&reason=further_study&q=清华大学"
-    "&target=1000035&place_name=清华大学&place_address=北京市海淀区双清路30号"
-)
-"""The second step of a request to go to a province with a system of its own."""
-
-
-class Role(NamedTuple):
-    """Somebody who looks at pages: a name, the ID number to sign in with (none: nobody), the pages."""
-
-    name: str
-    number: str | None
-    pages: list[str]
 
 
 def fill(town: Any, browser: Any) -> list[Role]:
@@ -63,42 +37,7 @@ def fill(town: Any, browser: Any) -> list[Role]:
     _fill_province(town)
     _fill_queue(town, browser)
     last = _go_through_all_states(town, browser)
-    member = ["/", "/mine", f"/transfers/{house.waiting_out}", "/messages", "/me", "/me/edit", "/security"]
-    member += ["/my-branch", "/password", "/register/mine"]
-    rejected = ["/", "/mine", f"/transfers/{house.rejected}", f"/start?again={house.rejected}"]
-    free = ["/", "/start", "/start?plan=study", BEIJING]
-    roles = [
-        Role("public", None, list(PUBLIC)),
-        Role("graduate", world.id_number_of(town, FIRST), member),
-        Role("returned", world.id_number_of(town, FIRST + 1), rejected),
-        Role("several", world.id_number_of(town, SEVERAL), ["/", "/mine", f"/transfers/{last}"]),
-        Role("starting", world.id_number_of(town, SEVERAL + 1), free),
-    ]
-    for name, org in ROLES.items():
-        number = world.id_number_of(town, world.administrator_of(org))
-        roles.append(Role(name, number, [*_menu(town, org), "/switch", *_more(name, org, house)]))
-    return roles
-
-
-def _more(name: str, org: int, house: Any) -> list[str]:
-    """Return the pages that an office comes to from those of its menu."""
-    more = {
-        "national": ["/board?org=42", "/figures/idle"],
-        "province": [f"/orgs/{PROVINCE}"],
-        "township": [f"/transfers/{house.pending_in[0]}", f"/transfers/{house.other_rejected}"],
-        "college": ["/orgs/new", "/work/assign", "/help/school"],
-        "class": [f"/members/{FIRST}", f"/members/{FIRST}/edit", "/reports/small_branches"],
-        "branch": ["/members/new"],
-    }
-    return more.get(name, [])
-
-
-def _menu(town: Any, org: int) -> list[str]:
-    """Return the pages of an organisation's menu."""
-    with town.engine("orgs").connect() as tx:
-        row = tx.execute(sa.text("SELECT kind, industry FROM orgs WHERE org_id = :org"), {"org": org}).one()
-    sections = capabilities.of(row.kind, is_school(row.industry), org < 100)
-    return [entry.path for section in sections for entry in section.entries]
+    return roles.of(town, house, last)
 
 
 def _fill_province(town: Any) -> None:

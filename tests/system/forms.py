@@ -55,6 +55,7 @@ class _Reader(HTMLParser):
         self.links: list[str] = []
         self.form: Form | None = None
         self.select = ""
+        self.written: list[str] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -81,13 +82,22 @@ class _Reader(HTMLParser):
                     given,
                 )
             )
+            self.written = [] if tag == "textarea" else None
         elif tag == "select":
             self.select = given.get("name", "")
             self.form.fields.append((self.select, "", "select", given))
         elif tag == "option" and self.select:
             self.form.options.setdefault(self.select, []).append(given.get("value", ""))
 
+    def handle_data(self, data: str) -> None:
+        if self.written is not None:
+            self.written.append(data)
+
     def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea" and self.written is not None and self.form is not None:
+            name, _, kind, given = self.form.fields[-1]
+            self.form.fields[-1] = (name, "".join(self.written).removeprefix("\n"), kind, given)
+            self.written = None
         if tag == "form":
             self.form = None
         elif tag == "select":

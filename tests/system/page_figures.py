@@ -39,6 +39,7 @@ from system import embedded, world
 from tests.installation import ROOT
 from tests.pictures import world as filled
 from tests.system.conftest import Town
+from tests.system.roles import Role
 from tests.system.visitor import CHROMIUM
 
 PAGES = {
@@ -105,7 +106,7 @@ def askings(context: BrowserContext, url: str, rounds: int) -> str:
     return f"{p50:.0f} | {p95:.0f} | {weight:.0f}"
 
 
-def measure(browser: Browser, site: str, role: filled.Role, rounds: int, only: list[str]) -> None:
+def measure(browser: Browser, site: str, role: Role, rounds: int, only: list[str]) -> None:
     """Measure the pages of a role; print the lines of the table."""
     entrance = browser.new_context(viewport={"width": 1440, "height": 900}, locale="zh-CN")
     page = entrance.new_page()

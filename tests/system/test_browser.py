@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
-from shared.translations import english
+from services.gateway.app import create_app
 from system import synthetic, world
 from tests.system import fullhouse, read_out
 from tests.system.api import CLASS, COLLEGE, NEW_CLASS, TARGET
@@ -293,9 +293,23 @@ def test_a_college_with_300_pending(visit, town, browser):
         time.sleep(0.3)
 
 
+@pytest.fixture(scope="module")
+def late(town, client):
+    """Let graduates of a class of their own wait for a township, all of them too long."""
+    source, first = COLLEGE * 100 + 4, 3_100_000
+    people = synthetic.people(5, rng=random.Random(6), division_codes=["420106"], start=7_050_000)
+    fullhouse.enter_graduates(
+        town, [(first + n, world.admission(one, source)) for n, one in enumerate(people)]
+    )
+    school = fullhouse.Office(create_app(client, town.settings).test_client(), source)
+    asked = [fullhouse.request_of(first + n, source_branch_id=source) for n in range(5)]
+    for one in school.send("/transfers", *asked):
+        school.wait(one["transfer_id"], "pending_in")
+
+
 @pytest.mark.rule("BEY-18", "BEY-11", "STAT-16")
 @pytest.mark.parametrize("width", [360, 1440])
-def test_a_province_finds_the_slowest(visit, town, width):
+def test_a_province_finds_the_slowest(visit, town, width, late):
     """A provincial operator sees which subordinate is slowest, goes down to it, and reminds it.
 
     A figure opens into its people.
@@ -351,46 +365,6 @@ def test_a_school_keeps_its_organisations(visit):
     assert "从列表和查找中消失" in page.inner_text("main")
     college.click("button[value=delete]")
     assert "测试支部" not in page.inner_text("tbody")
-
-
-@pytest.mark.rule("BEY-14", "UI-09", "UI-11", "UI-13", "UI-15", "ROLE-14")
-@pytest.mark.parametrize("width, dark", [(360, True), (1440, False)])
-def test_every_page(chromium, site, town, width, dark):
-    """Every page of the menu, on a phone in the dark and on a desk in the light, in both languages.
-
-    Nothing sticks out, nothing breaks, axe finds nothing.
-
-    BEY-14.
-    """
-    from services.gateway.kit import capabilities as menu
-
-    shown = {entry.path for section in menu.of("committee", True) for entry in section.entries}
-    visitor = Visitor(chromium, site, town, width)
-    visitor.page.context.close()
-    visitor.page = chromium.new_context(
-        viewport={"width": width, "height": 760}, locale="zh-CN", color_scheme="dark" if dark else "light"
-    ).new_page()
-    visitor.sign_in(world.administrator_of(COLLEGE), world.PASSWORD)
-    for number, entry in enumerate(entry for section in menu.MENU for entry in section.entries):
-        visitor.go(f"{entry.path}?lang={'en' if number % 2 else 'zh'}")
-        assert (
-            entry.path not in shown
-            or english(entry.zh) in visitor.page.inner_text("nav.side")
-            or entry.zh in visitor.page.inner_text("nav.side")
-        )
-    for path in (
-        "/",
-        "/security",
-        "/verify",
-        "/contacts",
-        "/sign-in",
-        "/forgot",
-        "/bulk",
-        f"/batch?source={CLASS}",
-        "/letters/new",
-    ):
-        visitor.go(path)
-    visitor.page.context.close()
 
 
 def register_with(visitor, code, person, number):

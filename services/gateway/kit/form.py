@@ -25,6 +25,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 from uuid import UUID
 
 import msgspec
+from flask import g
 from werkzeug.datastructures import MultiDict
 
 from services.gateway.kit.language import gettext as _
@@ -167,11 +168,17 @@ def value(
     """Return what a form of buttons and hidden fields says, as `read` does.
 
     Raises:
-        Refused: `bad_request` with the first thing that is wrong.
+        Refused: `bad_request` with the first thing that is wrong; the page that says so shows what was
+            typed, to be put right (`pages.problem`).
 
     """
     found = read(kind, typed, names, blank, **given)
     if found.value is None:
+        kinds = {
+            (names or {}).get(one.name, one.encode_name): one.type for one in msgspec.structs.fields(kind)
+        }
+        if all(_is(kinds[name], str) or _is(kinds[name], dt.date) for name in found.errors):
+            g.faults = found.errors  # nobody puts right what is ticked or hidden
         raise Refused("bad_request", detail=next(iter(found.errors.values())))
     return found.value
 

@@ -20,7 +20,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 LIFE_SECONDS = 3600
 MAX_BYTES = 48_000
 """Of a sealed draft; a longer form is not kept, and the page says so."""
-_SECRET = ("password", "old", "new", "captcha", "captcha_id", "csrf", "draft", "code", "token")
+SECRET = ("password", "old", "new", "captcha", "captcha_id", "csrf", "draft", "code", "token")
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ def keep() -> str:
     A form that is too large to be read at all counts as too much.
     """
     try:
-        fields = [(name, value) for name, value in request.form.items(multi=True) if name not in _SECRET]
+        fields = [(name, value) for name, value in request.form.items(multi=True) if name not in SECRET]
         files = bool(request.files)
     except RequestEntityTooLarge:
         return ""

@@ -50,9 +50,7 @@ def export() -> Any:
 
     The log keeps who did; unmasked numbers need a reason.
     """
-    wanted = members.ExportMembers(
-        full=request.form.get("full") == "1", reason=request.form.get("reason", ""), limit=500
-    )
+    wanted = forms.value(members.ExportMembers, request.form, after=0, limit=500)
     first_page = kit.call(members.export_members, wanted)
 
     def rows() -> Iterator[Any]:
@@ -73,8 +71,9 @@ def search() -> Any:
     A number never stands in an address.
     """
     text, people, refusal = request.form.get("text", "").strip(), None, None
+    read = forms.read(members.SearchMembers, request.form) if request.method == "POST" else forms.unsent()
     found: list[Any] = []
-    if request.method == "POST" and text:
+    if read.value is not None:
         if not _is_number(text):
             found = kit.call(orgs.search_orgs, orgs.SearchOrgs(text=text, below=session.get("org")))
         try:
@@ -89,12 +88,14 @@ def search() -> Any:
         branches = kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[one.branch_id for one in people.items]))
     return kit.render(
         "members/search.html",
+        read.status(),
         text=text,
+        errors=read.errors,
         found=found,
         people=people,
         branches={org.org_id: org for org in branches},
         refusal=refusal,
-        asked=request.method == "POST",
+        asked=read.value is not None,
     )
 
 

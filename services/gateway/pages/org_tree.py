@@ -223,6 +223,9 @@ def _one(org_id: int, refusal: Refusal | None, read: forms.Read[Any]) -> Any:
         (orgs.list_administrators, orgs.ListAdministrators(org_ids=[org_id])),
         partial=True,
     )
+    for answer in (above, holders):
+        if isinstance(answer, Refused):
+            raise answer
     if not above:
         raise Refused("unknown_org")
     org = above[-1]

@@ -23,6 +23,8 @@ from services.gateway.kit import form as forms
 from shared.messages import members
 from shared.messages.limits import OrgId, PersonId
 
+LONGEST = 60
+"""Characters of a name that are searched for."""
 MOST = 10
 """Members that are offered for a text."""
 
@@ -31,7 +33,6 @@ class Asked(msgspec.Struct):
     """What a form says of the field; what it cannot mean is as if it were not there."""
 
     chosen: Annotated[list[PersonId], msgspec.Meta(max_length=100)] = []
-    text: Annotated[str, msgspec.Meta(max_length=60)] = ""
     branch: OrgId | None = None
 
 
@@ -64,13 +65,11 @@ class PersonPicker:
 
 def picker(form: Any, name: str = "member", *, several: bool = False) -> PersonPicker:
     """Return the field for a member, with what the form says of it so far."""
-    asked = (
-        forms.read(Asked, form, {"chosen": name, "text": f"{name}_text", "branch": f"{name}_branch"}).value
-        or Asked()
-    )
-    text, branch, ids = asked.text, asked.branch, asked.chosen if several else asked.chosen[:1]
+    asked = forms.read(Asked, form, {"chosen": name, "branch": f"{name}_branch"}).value or Asked()
+    text, branch = form.get(f"{name}_text", "").strip(), asked.branch
+    ids = asked.chosen if several else asked.chosen[:1]
     org = session.get("org")
-    searched = members.ListBelow(org_id=org, name=text, limit=MOST + 1) if org and text else None
+    searched = members.ListBelow(org_id=org, name=text[:LONGEST], limit=MOST + 1) if org and text else None
     described, named, offered = kit.calls(
         (members.describe_people, members.DescribePeople(person_ids=ids)) if ids else None,
         (members.list_below, searched) if searched is not None else None,

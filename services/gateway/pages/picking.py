@@ -31,6 +31,8 @@ from shared.translations import N_
 
 SHORTEST = 2
 """Characters of a text from which on is searched."""
+LONGEST = 100
+"""Characters of it that are searched for."""
 MOST = 10
 """Organisations of a list to choose from."""
 COUNTY, TOWNSHIP = 6, 9
@@ -166,7 +168,7 @@ def org_calls(
     search = None
     if len(text) >= SHORTEST:
         search = orgs.SearchOrgs(
-            text=text,
+            text=text[:LONGEST],
             targets_only=targets_only,
             below=below,
             limit=MOST,
@@ -217,7 +219,7 @@ def _system(form: Any, name: str) -> str:
 
 
 def _text(form: Any, name: str) -> str:
-    return str(form.get(f"{name}_text", "")).strip()[:100]
+    return str(form.get(f"{name}_text", "")).strip()
 
 
 def _near() -> int | None:

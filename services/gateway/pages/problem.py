@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from flask import Response, redirect, request, session
+from flask import Response, g, redirect, request, session
 
 from services.gateway import kit
+from services.gateway.kit import form as forms
 from services.gateway.kit.language import language
 from services.gateway.pages import account, draft
 from shared.errors import Refusal
+from shared.translations import N_
 
 
 def problem_page(refusal: Refusal) -> Response:
@@ -31,4 +33,33 @@ def problem_page(refusal: Refusal) -> Response:
     if refusal.code == "bad_request":
         detail = refusal.say(language()).split(":", 1)[-1].strip()
         refusal = Refusal("bad_request", {"detail": kit.people_see(detail)})
-    return kit.render("problem.html", refusal.kind.status, refusal=refusal)
+    faults = _faults(refusal)
+    return kit.render(
+        "problem.html",
+        refusal.kind.status,
+        refusal=refusal,
+        faults=faults,
+        rest=[one for one in request.form.items(multi=True) if one[0] != "csrf"] if faults else [],
+        called=_called,
+    )
+
+
+_SAYS = {"access_reason_missing": "reason"}
+"""The field that a refusal speaks of, where no form of its own comes back."""
+
+
+def _faults(refusal: Refusal) -> dict[str, str]:
+    """Return what is wrong with the fields of the form that was sent, to be put right and sent again.
+
+    There is nothing to send again where a secret or a file was in it, which nobody keeps.
+    """
+    faults: dict[str, str] = g.get("faults") or {}
+    if not faults and refusal.code in _SAYS:
+        faults = {_SAYS[refusal.code]: refusal.say(language())}
+    if not faults or request.files or any(name in draft.SECRET for name in request.form if name != "csrf"):
+        return {}
+    return {name: words for name, words in faults.items() if name in request.form}
+
+
+def _called(name: str) -> str:
+    return kit.word(forms.CALLED.get(name, N_("填写的内容")))

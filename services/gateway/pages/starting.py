@@ -71,6 +71,8 @@ AT = {
     "drop_out_needed": "reason",
 }
 """The field that a refusal speaks of; what is not here is about the whole request."""
+_TYPED = ("place_name", "place_address", "contact", "remark")
+"""The fields in which people write."""
 _COMMITTEE = re.compile(r"(?:共青团)?(.+?)(?:总支部|工作)?委员会")
 
 
@@ -154,6 +156,16 @@ def missing(form: Any, target: bool = True) -> dict[str, str]:
     return found
 
 
+def wrong(form: Any, target: bool = True) -> dict[str, str]:
+    """Return at each field what is wrong with it, whether it is blank or too long (TYPE-04..16)."""
+    given = {"command_id": uuid.uuid4(), "initiator": "member", "member_id": 1, "source_branch_id": 1}
+    too_long = request_of(form, ticket="", **given).errors
+    return {
+        **{name: words for name, words in too_long.items() if name in _TYPED and form.get(name)},
+        **missing(form, target),
+    }
+
+
 def blank(form: Any, needed: Mapping[str, str]) -> dict[str, str]:
     """Return at each field that is blank that it is to be filled in; `needed`: their labels by name."""
     return {
@@ -213,7 +225,7 @@ def start() -> Any:
         errors, step = {"plan": _("请选择毕业后的去向")}, 1
     elif step == 3:
         name_school(form, chosen.target)
-        errors = missing(form)
+        errors = wrong(form)
         step = 2 if errors else 3
     return _page(step, profile, form, errors)
 

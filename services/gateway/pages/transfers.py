@@ -108,7 +108,7 @@ def out() -> Any:
     asked = starting.settle_reason(form, list(Reason))
     if request.method == "POST" and form.get("confirm"):
         starting.name_school(form, said.target)
-        errors = starting.missing(form) if chosen else {"member": _("请勾选团员"), **starting.missing(form)}
+        errors = starting.wrong(form) if chosen else {"member": _("请勾选团员"), **starting.wrong(form)}
         if not errors:
             read = starting.request_of(
                 form, initiator="source", member_id=chosen[0], source_branch_id=branch, ticket=""
@@ -177,8 +177,9 @@ def transfer_in() -> Any:
         if form.get("member_id"):
             found = forms.value(Found, form)
         elif request.method == "POST":
-            errors = starting.blank(form, {"name": N_("姓名"), "id_number": N_("身份证号码")})
-            found = _find_person(form) if not errors else None
+            asked_for = forms.read(members.LookUp, form)
+            errors = asked_for.errors
+            found = _find_person(asked_for.value) if asked_for.value is not None else None
         if found and form.get("confirm"):
             starting.name_school(form, session.get("org") or 0)
             errors = starting.missing(form, target=False)
@@ -232,11 +233,9 @@ class Found(msgspec.Struct):
     name: PersonName = ""
 
 
-def _find_person(form: Any) -> Found:
+def _find_person(asked: members.LookUp) -> Found:
     """Return who bears exactly this name and number, with the ticket to ask for them."""
-    person = kit.call(
-        members.look_up, members.LookUp(name=form.get("name", ""), id_number=form.get("id_number", ""))
-    )
+    person = kit.call(members.look_up, asked)
     return Found(**{name: getattr(person, name) for name in Found.__struct_fields__})
 
 
