@@ -18,13 +18,17 @@ from services.federation import envelope, protocol, store
 from services.federation.envelope import LIVES, Opened, message_id, sha256, sign
 from services.federation.keys import Folder, Key
 from services.federation.protocol import MUST_ARRIVE, Act, Heard, Receiver, Sender, Side, State, Word
-from services.federation.schemas import DATASCHEMA, Integrated, Query, SentBack, Standing, Status
+from services.federation.schemas import DATASCHEMA, Integrated, Query, Refused, SentBack, Standing, Status
 from services.federation.store import Doubt, Handover, Missing, Said
 from shared import clock
 from shared.messages.words import BridgeReason
 
 NATIONAL = "national"
 """Our own system, as messages name it."""
+
+
+NEVER_SEEN = Refused(reason=BridgeReason.NEVER_SEEN)
+"""Why a hand-over has ended whose record the peer has signed never to have seen."""
 
 
 class Told(NamedTuple):
@@ -101,6 +105,10 @@ class Turn:
         if step is None:
             return False
         self._go(handover, step.to)
+        if deed.act is Act.RELEASE:
+            # nothing is said to the peer, who has bound itself; but the member is ours again
+            side = self.bridge.side(handover.subject)
+            self.told.append(Told(handover.subject, side, Word.NEVER_SEEN, step.to, NEVER_SEEN))
         if deed.act is Act.OFFER:
             handover.day = clock.day_of(self.now)
         if step.says is not None:

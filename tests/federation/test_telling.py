@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from services.federation import door, telling
+from services.federation import door, envelope, telling
 from services.federation.calling import Address
 from services.federation.courier import Courier
 from services.federation.door import Allowance
@@ -111,6 +111,24 @@ def test_a_record_that_is_sent_back(here, there):
         "remote_sent_back",
         {"transfer_id": 7, "peer": "BJ", "code": "unknown_member", "note": ""},
     )
+
+
+def test_a_member_who_is_released(here, there):
+    """The peer has signed that it never saw the record: once a person has released the member, it is told."""
+    offered(here, there)
+    there.act(OURS, Act.ACCEPT)
+    here.hear(*there.said())
+    here.act(OURS, Act.HAND_OVER)
+    key = there.bridge.keys.ring().signing(NOW)
+    status = {"state": "never_seen", "since": NOW.isoformat(), "heard_seq": 1}
+    (accepted,) = there.said()
+    here.hear(message(key, Type.STATUS, subject=OURS, seq=2, prev=envelope.sha256(accepted), data=status))
+    assert [topic for topic, _ in told(here)] == ["remote_accepted"] and here.state(OURS) == "handover"
+
+    assert here.act(OURS, Act.RELEASE)
+
+    about = {"transfer_id": 7, "peer": "BJ", "code": "never_seen", "note": ""}
+    assert told(here)[1:] == [("remote_refused", about)]
 
 
 def test_a_branch_that_nobody_knows_here(here, there, known):

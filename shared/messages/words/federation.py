@@ -49,4 +49,5 @@ class BridgeReason(Code):
     WITHDRAWN = "withdrawn", "撤销", "withdraw"
     GIVEN_UP = "given_up", "对方系统未移交档案,不再等待"
     RECORD_UNREADABLE = "record_unreadable", "移交的档案无法读取"
+    NEVER_SEEN = "never_seen", "对方系统确认从未收到移交的档案"
     TOO_LATE = "too_late", "档案移交时业务已结束"
