@@ -4,7 +4,7 @@ import random
 import re
 import time
 import uuid
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -131,6 +131,21 @@ def test_what_an_address_cannot_mean_is_said(browser, town):
         "/orgs?sort=-kind",
     ):
         assert LEFT_OUT not in browser.get(address).text, address
+
+
+@pytest.mark.rule("MSG-09")
+def test_messages_are_narrowed_by_several_conditions_at_once(browser, town):
+    """MSG-09: kind, days and what is unread hold together: each link keeps the others."""
+    enter(browser, town, COLLEGE)
+    page = browser.get("/messages?kind=reject&unread=1&since=2026-01-01").text
+    links = {unquote(link) for link in forms.read(page)[1]}
+    assert {
+        "/messages?kind=reject&since=2026-01-01",
+        "/messages?kind=reject&unread=1&since=2026-01-01",
+        "/messages?unread=1",
+    } <= links
+    assert re.search(r'<option value="reject" selected', page)
+    assert re.search(r'name="unread" value="1"', page) and 'name="since" value="2026-01-01"' in page
 
 
 @pytest.mark.rule("MEM-30")

@@ -113,6 +113,15 @@ def messages() -> Any:
     """Show what happened to the transfers that concern one (MSG-02, MSG-09)."""
     kind = fields.one_of(request.args.get("kind"), _MESSAGES)
     unread = bool(fields.flag(request.args.get("unread")))
+    days = {name: fields.day(request.args.get(name)) for name in ("since", "until")}
+    listing = Listing(
+        "/messages",
+        {
+            "kind": kind,
+            "unread": "1" if unread else "",
+            **{name: str(day) for name, day in days.items() if day},
+        },
+    )
     inbox = call(transfers.list_messages, _messages(kind))
     found, people, _more = names(
         [item.org_id for item in inbox.items], [item.member_id for item in inbox.items]
@@ -122,14 +131,14 @@ def messages() -> Any:
         inbox=inbox,
         orgs=found,
         people=people,
-        kind=kind,
+        listing=listing,
+        kinds=list(_MESSAGES),
         export=Listing(
             "/download/messages", {"kind": kind, "unread_only": "true" if unread else ""}
         ).address(),
         chips=[
-            ("/messages", _("全部"), None, "", not kind and not unread),
-            ("/messages?unread=1", _("未读"), None, "", unread),
-            *((f"/messages?kind={one}", word(one), None, "", kind == one) for one in _MESSAGES),
+            (listing.address(unread=None), _("全部"), None, "", not unread),
+            (listing.address(unread="1"), _("未读"), None, "", unread),
         ],
     )
 
