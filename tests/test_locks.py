@@ -21,6 +21,7 @@ LEASED = "nobody else takes them while the lease of whoever took them holds"
 SINGLE = "one row"
 TRANSFER = "the transfers that they are of are held, in one order"
 ONE_BY_ONE = {
+    "services.federation.quarantine:_DECIDE": SINGLE,
     "services.federation.store:_AGAIN": LEASED,
     "services.federation.store:_AWAY": SINGLE,
     "services.federation.store:_BACK": SINGLE,
@@ -28,7 +29,6 @@ ONE_BY_ONE = {
     "services.federation.store:_PAUSE": SINGLE,
     "services.federation.store:_RECEIVE": TRANSFER,
     "services.federation.store:_RELEASE": LEASED,
-    "services.federation.store:_SEND_AGAIN": SINGLE,
     "services.federation.store:_SETTLE": LEASED,
     "services.members.accounts.store:_END_OTHER_SESSIONS": PERSON,
     "services.members.accounts.store:_END_SESSIONS": PERSON,
@@ -95,7 +95,7 @@ def _texts(value) -> dict[str, sa.TextClause]:
 def _keys() -> dict[str, list[set[str]]]:
     """Return the unique keys of every table of every service."""
     found: dict[str, list[set[str]]] = {}
-    for service in SERVICES:
+    for service in (*SERVICES, "federation"):
         if service == "gateway":
             continue
         for table in import_module(f"services.{service}.models").metadata.tables.values():
