@@ -223,7 +223,7 @@ REMEMBERED = (W.ACCEPTED, W.NEVER_SEEN, W.RECORD)
 MUST_ARRIVE = (T.RECORD, T.INTEGRATED, T.SENT_BACK)
 """Messages that never expire: with these alone every hand-over ends, whatever else is lost for good."""
 ALONE = (A.OFFER, A.ACCEPT)
-"""Acts for which no other transfer of the same person may be open on that side (TRF-02, FED-14)."""
+"""Acts for which no other transfer of the same person may be open in that system (TRF-02, FED-14)."""
 HERE = (S.NONE, S.OFFERED, S.KEPT)
 """States in which the person is the sender's active member; `handover` is between the two."""
 THERE = (R.TAKEN,)
