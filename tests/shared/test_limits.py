@@ -310,4 +310,4 @@ def test_documented_choices_are_what_the_services_know():
     assert shown(limits.OrgPurpose) == set(domain.PURPOSES)
     assert shown(limits.Initiator) == set(saga.FROM_OUTSIDE)
     assert {one.removesuffix("_without") for one in adviser.PLANS} == shown(limits.Plan)
-    assert shown(limits.DeletionCause) - {"elsewhere"} == set(records.CAUSES)
+    assert shown(limits.DeletionCause) - {"elsewhere", "other_system"} == set(records.CAUSES)

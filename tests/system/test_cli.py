@@ -161,8 +161,10 @@ def test_audit_verify_finds_what_was_changed(installation):
             "contact": "",
             "remark": "",
             "place_division": "",
+            "target_name": "",
             "concern": "",
             "batch_id": None,
+            "peer": "",
             "policy": "national@2026.1",
             "path": "source:committee",
         }
