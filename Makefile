@@ -28,7 +28,7 @@ test: tools ## Run all tests on real RabbitMQ and PostgreSQL, found or started
 	@sh deploy/browser.sh; servers=$$(sh deploy/servers.sh) && eval "$$servers" && \
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not alone and not long" && .venv/bin/python -m pytest -q -m "alone and not long"
 
-long: tools ## Run the tests that are too long for each change: a storm, restores, the board on a real Prometheus
+long: tools ## Run the tests that are too long for each change: storms, restores, the board on a real Prometheus, pages in English and dark
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -m pytest -q -m long
 
 attack: tools ## Attack a running system by contract and in every other way (MINUTES=10 CASES=10000 PARTS=)

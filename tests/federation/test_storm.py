@@ -129,6 +129,7 @@ class Process:
         self.process.communicate()
 
 
+@pytest.mark.long
 def test_killed_at_any_moment(here, there):
     """Both ends are killed again and again, whatever they are doing: nobody is doubled, lost or forgotten."""
     going, coming = ([f"{end.bridge.me}:{n}" for n in range(EACH)] for end in (here, there))

@@ -96,6 +96,7 @@ def reasons_shown(said: dict) -> list[str]:
     return [shown["what"].partition(": ")[2] for shown in said["shown"]]
 
 
+@pytest.mark.long
 def test_with_every_fault_nobody_is_active_twice_or_nowhere_and_all_is_decided(pair):
     """200 transfers both ways with all faults on: each is decided, each member has one home."""
     programs = pair(EACH, "all", 11)
@@ -113,6 +114,7 @@ def test_with_every_fault_nobody_is_active_twice_or_nowhere_and_all_is_decided(p
     }
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_neither_loses_or_doubles_anybody(pair):
     """kill -9 of either, again and again while both work: after each start all goes on where it was."""
     programs = pair(EACH // 2, "all", 23)

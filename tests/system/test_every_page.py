@@ -170,6 +170,7 @@ def test_every_page_fits_and_can_be_read(everybody, looks, chromium, site):
     assert tab.faults == []
 
 
+@pytest.mark.long
 @needs_chromium
 @pytest.mark.rule("BEY-14")
 def test_every_page_in_english_in_the_dark(everybody, looks, chromium, site):
