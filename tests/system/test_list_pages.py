@@ -340,3 +340,11 @@ def test_a_migration_shows_what_it_moves(browser, town):
     assert "院系调整" in page and 'value="withdraw"' in page and 'value="approve"' not in page
     assert browser.post(one, data={"csrf": csrf, "do": "withdraw"}).status_code == 302
     assert "已撤销" in browser.get(one).text and one not in browser.get("/migrations?open=1").text
+
+
+def test_a_session_of_an_earlier_version_opens_the_list(browser, town):
+    """Who was signed in while a new version came has a cookie that does not know the kind of the office."""
+    enter(browser, town, COLLEGE)
+    with browser.session_transaction() as cookie:
+        cookie.pop("org_kind")
+    assert browser.get("/members").status_code == 200

@@ -113,7 +113,8 @@ def branch_members(marked: list[Any] | None = None, codes: list[Any] | None = No
     branch = forms.value(forms.Branch, request.values).branch or session.get("org") or 0
     if request.method == "POST" and marked is None and codes is None:
         return imports.take()
-    if branch == session.get("org"):  # what is known of it need not be asked for
+    # what is known of it need not be asked for; a session of an earlier version knows less
+    if branch == session.get("org") and "org_kind" in session:
         org: Any = Shown(branch, session["org_name"], session["org_kind"])
     else:
         org = next(iter(kit.call(orgs.get_orgs, orgs.GetOrgs(org_ids=[branch]))), None)
