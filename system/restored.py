@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from shared import db, lives
 from shared.messages import events
+from shared.settings import SERVICES
 
 MARGIN = timedelta(days=1)
 """How long a message may have been under way before the last moment that the database remembers."""
@@ -54,7 +55,8 @@ _KNOWN_UNTIL = sa.text("""
 
 def publishers_to(service: str) -> list[str]:
     """Return the services whose events a service consumes."""
-    return sorted({event.publisher for event in events().values() if service in event.consumers})
+    heard = {event.publisher for event in events().values() if service in event.consumers}
+    return sorted(heard & set(SERVICES))  # a bridge that runs nowhere has nothing to tell again
 
 
 def _still_to_do(service: str, known_until: datetime) -> Iterator[str]:
