@@ -168,3 +168,17 @@ def tuanqiao(installation: Installation, *words: str) -> subprocess.CompletedPro
         text=True,
         check=False,
     )
+
+
+def settle(house: Installation, seconds: float = 60) -> None:
+    """Wait until every outbox is empty and every message of it has been handled where it has to be."""
+    ends = time.monotonic() + seconds
+    quiet = 0
+    while quiet < 4:
+        waiting = 0
+        for service in SERVICES:
+            with house.engine(service).connect() as tx:
+                waiting += tx.scalar(sa.text("SELECT count(*) FROM outbox WHERE published_at IS NULL"))
+        quiet = 0 if waiting else quiet + 1
+        assert time.monotonic() < ends, waiting
+        time.sleep(0.1)

@@ -15,8 +15,7 @@ from shared import db
 from shared.bus.rpc import RpcClient
 from shared.settings import SERVICES
 from system import embedded, world
-from tests.installation import Installation
-from tests.system.doctor_factories import settle
+from tests.installation import Installation, settle
 from tests.system.visitor import CHROMIUM, Visitor
 
 # the client's own, for an upload over 500 KB, is never closed: a warning in a test that comes later

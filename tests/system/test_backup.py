@@ -1,7 +1,6 @@
 """Restores: all to one point, one service earlier than the others, and work afterwards."""
 
 import re
-import time
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -17,7 +16,7 @@ from system import embedded
 from system.backup import keys, making, manifest, restoring
 from system.backup.tool import Failed, Tool
 from tests.bench import drive, load
-from tests.installation import AMQP_URI, TOPOLOGY
+from tests.installation import AMQP_URI, TOPOLOGY, settle
 from tests.system import backup_site
 from tests.system.backup_site import STANZA, Site
 
@@ -52,23 +51,13 @@ class Work:
         drive._whole_list(client, self.school, self.members.take(0, LIST))
         drive.wait_completed(self.site, before + LIST, 30)
         client.close()
-        wait_quiet(self.site)
+        settle(self.site)
         return now(self.site)
 
 
 def now(site) -> datetime:
     with site.engine("orgs").connect() as tx:
         return tx.scalar(sa.text("SELECT clock_timestamp()")).astimezone(UTC)
-
-
-def wait_quiet(site) -> None:
-    """Wait until everything is told, at three looks."""
-    quiet, ends = 0, time.monotonic() + 30
-    while quiet < 3:
-        left = sum(count(site, service, "outbox WHERE published_at IS NULL") for service in SERVICES)
-        quiet = 0 if left else quiet + 1
-        assert time.monotonic() < ends, left
-        time.sleep(0.1)
 
 
 def count(site, service: str, table: str) -> int:

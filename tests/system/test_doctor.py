@@ -13,7 +13,7 @@ from shared.bus.rpc import RpcClient
 from system import cli
 from system.doctor.visit import CannotLook, Plan, Visit
 from tests.bench.drive import Members
-from tests.installation import AMQP_URI, TOPOLOGY
+from tests.installation import AMQP_URI, TOPOLOGY, settle
 from tests.system import doctor_factories as planted
 from tests.system.doctor_factories import PEOPLE, N, counted, visit
 
@@ -53,7 +53,7 @@ def transfers_of_each_kind(house, client) -> dict[str, list[tuple[int, int]]]:
         rows = dict(tx.execute(sa.text("SELECT transfer_id, member_id FROM transfers")).all())
     pools = {pool: [(one, rows[one]) for one in some] for pool, some in made.items()}
     pools["free"] = [(n, member) for n, member in enumerate(house.members.take(school, 2 * N), start=1)]
-    planted.settle(house)
+    settle(house)
     return pools
 
 
@@ -89,7 +89,7 @@ def test_what_is_under_way_is_no_difference(house, client, tmp_path):
     assert not errors
     assert len(said) == 1 and int(said[0].split()[0]) >= 10  # there was something to be looked at again
     assert result.agrees, counted(result)
-    planted.settle(house)
+    settle(house)
 
 
 def test_each_planted_difference_is_found_and_healed(house, client, tmp_path):
@@ -102,15 +102,15 @@ def test_each_planted_difference_is_found_and_healed(house, client, tmp_path):
     # a moved member's transfer that is not completed waits for an answer, too
     expected = dict.fromkeys([*planted.HEALED, *planted.LOST], N) | {"moving_unanswered": 2 * N}
     assert counted(first) == expected
-    planted.settle(house)
+    settle(house)
     second = visit(house, tmp_path, repair=True, lost=True)
     assert counted(second) == dict.fromkeys(planted.LOST, N)
-    planted.settle(house)
+    settle(house)
     assert visit(house, tmp_path).agrees
 
     planted.plant(house, planted.FOR_A_PERSON, pools)
     listed = visit(house, tmp_path, repair=True, lost=True)
-    planted.settle(house)
+    settle(house)
     again = visit(house, tmp_path)
     # whoever is held by another transfer is not held by the own one; to ask again for that is in vain here
     expected = dict.fromkeys([*planted.FOR_A_PERSON, "open_not_held"], N)
