@@ -14,7 +14,7 @@ from msgspec import inspect
 from services.federation import directory, protocol, schemas
 from services.federation.protocol import Heard, Receiver, Sender, State, Type, Word
 from services.federation.schemas import DATA, FAULTS
-from shared.messages import limits
+from shared.messages import limits, sealed
 from shared.messages.words import BridgeReason
 
 TEXT = Path(__file__).with_name("page.md")
@@ -41,6 +41,9 @@ def page() -> str:
         "there": [_states(protocol.THERE)],
         "diagram": _diagram(),
         "data": _data(),
+        "person": _fields(sealed.SealedPerson),
+        "record": _fields(sealed.SealedRecord),
+        "stay": _fields(sealed.SealedStay),
         "reasons": (f"| `{one}` | {one.en} | {one.zh} |" for one in BridgeReason),
     }
     return re.sub(r"<(\w+)>", lambda place: "\n".join(printed[place[1]]), TEXT.read_text("utf-8"))

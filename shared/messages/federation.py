@@ -14,6 +14,7 @@ from msgspec import Meta
 from shared.messages import Event
 from shared.messages.limits import (
     LINE,
+    OPAQUE,
     Dated,
     Instant,
     Line,
@@ -29,6 +30,49 @@ from shared.messages.limits import (
     Version,
     Word,
 )
+
+Subject = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=OPAQUE,
+        description="a transfer as messages of a bridge name it: the system that its member leaves, a colon,"
+        " its number there",
+    ),
+]
+Jwe = Annotated[
+    str,
+    Meta(max_length=24_000, pattern=OPAQUE, description="a compact JWE, which only a registry opens"),
+]
+
+
+class ArrivalOffered(Event, frozen=True, kw_only=True):
+    """Another system offers somebody; members is to open who it is (FED-08, FED-14).
+
+    It is answered by `ArrivalKnown` or `ArrivalUnfit`. `source_branch_id`: the branch that the person
+    leaves, in our mirror of that system.
+    """
+
+    publisher: ClassVar[str] = "federation"
+
+    subject: Subject
+    peer: Word
+    source_branch_id: OrgId
+    person: Jwe
+
+
+class RecordCame(Event, frozen=True, kw_only=True):
+    """Another system has handed a member over: members is to open the record (FED-10).
+
+    It is answered, to transfers, by `RecordTaken` or `RecordRefused`.
+    """
+
+    publisher: ClassVar[str] = "federation"
+
+    subject: Subject
+    peer: Word
+    transfer_id: TransferId
+    record: Jwe
 
 
 class PeerRequested(Event, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Contracts of the members service: people, accounts, posts, membership; a file for each noun."""
 
 from shared.messages.members.accounts import *
+from shared.messages.members.crossings import *
 from shared.messages.members.entering import *
 from shared.messages.members.events import *
 from shared.messages.members.founding import *
