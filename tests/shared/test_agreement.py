@@ -49,7 +49,9 @@ def test_services_and_contracts_agree():
     for service in services().values():
         assert agreement.differences(service) == []
         handled += len(service.commands) + len(service.queries)
-    assert len(agreement.calls()) == handled > 80
+    # those of the bridges are declared ahead of the service that answers them
+    declared = [call for call in agreement.calls() if call.service in SERVICES]
+    assert len(declared) == handled > 80
 
 
 def changed(name: str, **tables):
