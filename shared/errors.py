@@ -90,6 +90,7 @@ KINDS: dict[str, Kind] = {
     "unknown_bulk":          Kind(404, "未找到该批量办理", "BEY-05"),
     "too_many_views":        Kind(422, "最多保存{limit}个视图,请先删除一个", "BEY-05"),
     "bulk_stopped":          Kind(409, "已停止,未办理", "BEY-05"),
+    "urged_elsewhere":       Kind(409, "此环节由对方系统办理,在这里催办,对方收不到。请拨打页面上对方的电话", "FED-13"),
     "urge_early":            Kind(409, "等待满3天后方可催办,且3天内只能催办一次", "BEY-21"),
     "somebody_looks":        Kind(409, "另一位管理员正在查看", "BEY-23"),
     "not_restartable":       Kind(409, "只有已驳回、退回或撤销的业务可以重新发起", "BEY-04"),

@@ -715,6 +715,7 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
         steps=store.steps(tx, request.transfer_id),
         may_withdraw=domain.may_withdraw(row.withdraw, row.initiator, is_member, is_starter),
         remote=remote.told(tx, row.transfer_id),
+        receipted_at=row.receipted_at,
     )
 
 

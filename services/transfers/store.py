@@ -576,6 +576,7 @@ class Transfer(NamedTuple):
     target_superior_id: int | None
     provincial_id: int | None
     withdraw: str | None
+    receipted_at: datetime | None
 
 
 SHOWN = tuple(name for name in messages.Transfer.__struct_fields__ if name not in ("cursor", "checks"))

@@ -1,6 +1,6 @@
 """The course of a transfer across a border: its nodes there, and what the other system has said."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import flask
@@ -16,6 +16,7 @@ from shared.messages.words import OnExpiry, Reason, TrailEvent, TransferState
 NOON, LATER = (datetime(2027, 6, day, 4, tzinfo=UTC) for day in (1, 9))
 THERE, CLASS = 11, 3
 LEAVING = (TransferState.OUT, TransferState.REMOTE, TransferState.HANDOVER)
+CROSSED = (TrailEvent.APPROVE, TrailEvent.ACCEPTED, TrailEvent.INTEGRATED)
 COMING = (TransferState.IN, TransferState.ARRIVAL)
 
 
@@ -37,6 +38,8 @@ def progress(path, node_no, state, *events, ended_at=None, end_code=""):
             "initiator": "member",
             "source_branch_id": CLASS,
             "target_org_id": THERE,
+            "peer": "BJ",
+            "target_name": "",
             "reason": Reason("further_study"),
             "state": TransferState(state),
             "node_no": node_no,
@@ -88,7 +91,7 @@ def test_at_whose_desk():
         RemoteStep(organisation="北京某学院", phone="", since=LATER, until=None),
     ]
     step = course.steps(msgspec.structs.replace(found, remote=desks), {}, {})[2]
-    assert step.lines[:2] == (
+    assert step.lines[2:4] == (
         (NOON, "北京某大学团委", "010-6275", "最迟", LATER),
         (LATER, "北京某学院"),
     )
@@ -97,16 +100,74 @@ def test_at_whose_desk():
 def test_the_card_of_the_member(monkeypatch):
     """FED-13, BEY-02: the card says who has it over there, since when, whom to call; none is urged there."""
     monkeypatch.setattr(clock, "now", lambda: LATER)
-    there = SimpleNamespace(short_name="北京", full_name="北京团市委", phone="010-1")
+    there = SimpleNamespace(short_name="清华", full_name="清华大学团委", phone="010-1")
+    left = SimpleNamespace(short_name="1班", full_name="1班团支部", phone="027-1")
+    orgs = {THERE: there, CLASS: left}
     found = progress(LEAVING, 2, "pending_remote", TrailEvent.APPROVE)
-    card = own._now(found.transfer, {THERE: there}, course.desk(found))
-    assert (card.title, card.phone, card.may_urge) == ("现在由北京办理,已等8天", "010-1", False)
+    card = own._now(found, orgs)
+    assert (card.title, card.phone, card.may_urge) == (
+        "现在由北京系统 · 清华办理,已等8天",
+        "010-1",
+        False,
+    )
     desk = RemoteStep(organisation="某学院", phone="010-2", since=NOON, until=None)
-    found = msgspec.structs.replace(found, remote=[desk])
-    card = own._now(found.transfer, {THERE: there}, course.desk(found))
-    assert (card.title, card.phone) == ("现在由某学院办理,已等8天", "010-2")
+    card = own._now(msgspec.structs.replace(found, remote=[desk]), orgs)
+    assert (card.title, card.phone) == ("现在由北京系统 · 某学院办理,已等8天", "010-2")
+    there.phone = ""
+    assert own._now(found, orgs).phone == "027-1", "nobody there has a number: whom one leaves is asked"
     here = progress(LEAVING, 1, "pending_out")
-    assert own._now(here.transfer, {THERE: there}, course.desk(here)).may_urge
+    assert own._now(here, orgs).may_urge and own._now(here, orgs).plain == ""
+
+
+@pytest.mark.rule("FED-13")
+@pytest.mark.parametrize(
+    "path, node_no, receipted, words",
+    [
+        (LEAVING, 2, None, "申请已发往北京系统,对方还没有签收"),
+        (LEAVING, 2, NOON, "申请已交给北京系统,正在等待对方审批"),
+        (LEAVING, 3, NOON, "组织关系仍在原团支部"),
+        (COMING, 2, None, "正在等待北京系统移交档案"),
+    ],
+)
+def test_what_happens_now(monkeypatch, path, node_no, receipted, words):
+    """FED-13: in plain words what happens over there now, and that there is nothing to do."""
+    found = progress(path, node_no, path[node_no - 1], *[TrailEvent.APPROVE] * (node_no - 1))
+    found = msgspec.structs.replace(found, receipted_at=receipted)
+    monkeypatch.setattr(clock, "now", lambda: LATER)
+    assert words in course.now_there(found, mine=True) and "您现在不用做什么" in course.now_there(found, True)
+    assert "本系统现在不用办理" in course.now_there(found, mine=False)
+    ended = progress(path, node_no, "rejected", ended_at=NOON)
+    assert course.now_there(ended, mine=True) == ""
+
+
+def test_no_receipt_for_a_while_is_no_silence(monkeypatch):
+    """FED-13: on the first day nobody is told that the other system does not answer."""
+    found = progress(LEAVING, 2, "pending_remote", TrailEvent.APPROVE)
+    monkeypatch.setattr(clock, "now", lambda: NOON + course.UNANSWERED - timedelta(seconds=1))
+    assert "没有签收" not in course.now_there(found, mine=True)
+    assert "对方系统尚未签收,一直在重发" in shown(found)[1][2]
+
+
+def test_what_crossed():
+    """FED-13: sent, acknowledged and decided there, each with its time, by whom, at the end of the course."""
+    found = progress(LEAVING, 3, "completed", *CROSSED, ended_at=NOON)
+    desks = [RemoteStep(organisation="清华大学团委", phone="", since=NOON, until=None)]
+    found = msgspec.structs.replace(found, remote=desks, receipted_at=LATER)
+    step = course.steps(found, {}, {})[2]
+    assert step.lines == (
+        ("申请发往对方系统:", NOON),
+        ("对方系统签收:", LATER),
+        (NOON, "清华大学团委"),
+        ("对方系统同意接收:", "北京系统 · 清华大学团委", NOON),
+    )
+
+
+def test_what_was_typed_is_shown_so():
+    """FED-06: the node of another system bears the name that was typed, not that of the top of its system."""
+    found = progress(LEAVING, 2, "pending_remote", TrailEvent.APPROVE)
+    typed = msgspec.structs.replace(found.transfer, target_name="共青团某某公司委员会")
+    steps = course.steps(msgspec.structs.replace(found, transfer=typed), {}, {})
+    assert [step.typed for step in steps] == [(), (), *[("BJ", "共青团某某公司委员会")] * 2, ()]
 
 
 @pytest.mark.parametrize(
@@ -117,17 +178,17 @@ def test_the_card_of_the_member(monkeypatch):
             ["approve", "refused_there"],
             "rejected",
             ["done", "failed", "ahead", "failed"],
-            "对方系统",
+            "北京系统",
         ),
         (
             LEAVING,
             ["approve", "accepted", "sent_back"],
             "rejected",
             ["done", "done", "failed", "failed"],
-            "对方系统",
+            "北京系统",
         ),
-        (LEAVING, ["approve", "accepted", "integrated"], "completed", ["done"] * 4, "对方系统"),
-        (COMING, ["approve", "called_off"], "withdrawn", ["done", "stopped", "stopped"], "对方系统"),
+        (LEAVING, ["approve", "accepted", "integrated"], "completed", ["done"] * 4, "北京系统"),
+        (COMING, ["approve", "called_off"], "withdrawn", ["done", "stopped", "stopped"], "北京系统"),
         (COMING, ["approve", "record_taken"], "completed", ["done"] * 3, "系统"),
         (COMING, ["approve", "record_refused"], "rejected", ["done", "failed", "failed"], "系统"),
         (COMING, ["approve", "given_up"], "rejected", ["done", "failed", "failed"], "系统"),

@@ -11,7 +11,8 @@ from shared.messages.words import Code
 class Step(NamedTuple):
     """A step of a timeline.
 
-    `style` is done, open, failed, stopped or ahead; `tag` what went wrong; `where` the organisation.
+    `style` is done, open, failed, stopped or ahead; `tag` what went wrong; `where` the organisation, and
+    `typed` the system and the name of one that only that system knows (FED-06), empty for none.
     A line is of words and instants; these are told relative to now.
     `sources` are the rules behind it and what holds them.
     """
@@ -21,6 +22,7 @@ class Step(NamedTuple):
     at: datetime | None = None
     tag: Code | str = ""
     where: Any = None
+    typed: tuple[str, str] | tuple[()] = ()
     phone: str = ""
     lines: tuple[tuple[str | datetime, ...], ...] = ()
     sources: tuple[str, ...] = ()

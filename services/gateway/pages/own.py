@@ -52,21 +52,35 @@ class Now:
     phone: str
     transfer_id: int
     may_urge: bool
+    plain: str = ""
+    """What happens in another system, and that there is nothing to do (FED-13)."""
 
 
 URGED_AFTER = timedelta(days=3)
 """From then on the member may urge, and again after as long (BEY-21)."""
 
 
-def _now(item: Any, found: dict[int, Any], desk: Any = None) -> Now | None:
-    """Return the card of an open transfer, None for none; `desk` has it in another system (FED-13)."""
+def _now(progress: Any, found: dict[int, Any]) -> Now | None:
+    """Return the card of an open transfer, None for none (BEY-02, FED-13).
+
+    Whom to call is who has it, in another system at whose desk it lies; where nobody there has a number it
+    is the branch that is left.
+    """
+    item = progress.transfer if progress is not None else None
     if item is None or item.ended_at is not None:
         return None
-    office = found.get(item.waiting_org_id or 0)
-    called = desk.organisation if desk is not None else ""
+    office, desk = found.get(item.waiting_org_id or 0), course.desk(progress)
+    there = course.system_of(item) if course.is_there(item) else ""
+    called = desk.organisation if desk is not None else item.target_name if there else ""
     if office is not None and not called:
         called = office.short_name or office.full_name
+    if there and called:
+        called = f"{there} · {called}"
     phone = desk.phone if desk is not None else ""
+    phone = phone or (office.phone if office is not None else "")
+    left = found.get(item.source_branch_id)
+    if there and not phone and left is not None:
+        phone = left.phone
     now = clock.now()
     since = item.urged_at or item.node_opened_at
     days = (now - item.node_opened_at).days if item.node_opened_at else 0
@@ -81,9 +95,10 @@ def _now(item: Any, found: dict[int, Any], desk: Any = None) -> Now | None:
         title=title,
         until=item.expires_at,
         then=kit.word(item.on_expiry if item.expires_at and item.on_expiry else OnExpiry.REMIND),
-        phone=phone or (office.phone if office is not None else ""),
+        phone=phone,
         transfer_id=item.transfer_id,
         may_urge=since is not None and now - since >= URGED_AFTER and not course.is_there(item),
+        plain=course.now_there(progress, mine=True),
     )
 
 
@@ -115,7 +130,7 @@ def home() -> Any:
         profile=profile,
         mine=mine,
         progress=progress,
-        now_card=_now(mine[0] if mine else None, found, course.desk(progress)),
+        now_card=_now(progress, found),
         orgs=found,
         can_start=profile.member.branch_id and not profile.member.transfer_id,
         hints=[Refusal(code) for code in profile.hints],
@@ -138,7 +153,7 @@ def _ended_by(
     if step is None:
         return None
     org = found.get(step.org_id)
-    by = course.by_whom(step, found, people, step.org_id)
+    by = course.by_whom(step, found, people, step.org_id, course.system_of(progress.transfer))
     return org, by, step.at, org.phone if org is not None else ""
 
 

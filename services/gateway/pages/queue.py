@@ -20,7 +20,7 @@ from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Column
 from services.gateway.kit.tiles import NAMES as PROVINCES
 from shared.messages import transfers
-from shared.messages.words import Check, Due, IdentityCheck, Reason, TransferState, WorkOrder
+from shared.messages.words import Check, Due, IdentityCheck, Reason, System, TransferState, WorkOrder
 
 NODES = (TransferState.IN, TransferState.OUT, TransferState.PROVINCE, TransferState.ASSIGN)
 """The nodes at which something waits, in the order of the tabs."""
@@ -137,11 +137,13 @@ class Row:
 def called(org: Any, whole: bool) -> str:
     """Return what an organisation is called in a list: of elsewhere with what stands above it.
 
-    Without what all names have in common; the whole name stands in the title.
+    Without what all names have in common; the whole name stands in the title. One of another system is
+    named with that, since two systems may have the same name (FED-08).
     """
     if org is None:
         return ""
-    return naming.within(org.full_name, "") if whole else str(org.short_name)
+    own = naming.within(org.full_name, "") if whole else str(org.short_name)
+    return own if org.system == System.NATIONAL else f"{kit.word(org.system)} · {own}"
 
 
 def row(item: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], now: Any) -> Row:

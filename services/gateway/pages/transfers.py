@@ -48,6 +48,7 @@ def _show(transfer_id: int, asked: queue.Asked | None, template: str) -> Any:
     )
     person = people.get(item.member_id)
     mine = item.member_id == session.get("person")
+    there = course.system_of(item)
     return kit.render(
         template,
         progress=progress,
@@ -60,7 +61,8 @@ def _show(transfer_id: int, asked: queue.Asked | None, template: str) -> Any:
         branches=[org for org in children or () if org.kind == "branch"],
         concern=DestinationClass.known(item.concern),
         steps=course.steps(progress, found, people),
-        trail=[(step, course.by_whom(step, found, people)) for step in progress.steps],
+        trail=[(step, course.by_whom(step, found, people, there=there)) for step in progress.steps],
+        plain=course.now_there(progress, mine),
         staff=kit.staff(administrators),
         rejections=rejections_for([item.reason]),
         asked=asked,

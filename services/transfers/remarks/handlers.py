@@ -11,6 +11,7 @@ from services.transfers import domain, handlers, store, trail
 from services.transfers.remarks import rules, rulings
 from services.transfers.remarks import store as remarks_store
 from services.transfers.remarks.store import Answered, Escalated, Look, Remarked, UrgedBelow
+from services.transfers.saga import ABROAD
 from services.transfers.transitions import Item
 from shared import clock, directory
 from shared.bus.service import Asked
@@ -50,22 +51,30 @@ def _answers(
     return answers
 
 
-def _explained(tx: Connection, rows: Sequence[Item], refusal: Refusal) -> Callable[[int], Refusal]:
-    """Return what an item is told that did not fit, by its number."""
+def _explained(
+    tx: Connection, rows: Sequence[Item], refusal: Refusal, abroad: Refusal | None = None
+) -> Callable[[int], Refusal]:
+    """Return what an item is told that did not fit, by its number; `abroad`: at a node of another system."""
     found = store.explain(tx, rows)
-    return lambda n: rules.held_back(refusal, n in found and found[n].party)
+
+    def told(n: int) -> Refusal:
+        why = found.get(n)
+        said = abroad if abroad is not None and why is not None and why.state in ABROAD else refusal
+        return rules.held_back(said, why is not None and why.party)
+
+    return told
 
 
 def urge_transfers(tx: Connection, asked: list[Asked[contract.UrgeTransfer]]) -> list[Outcome]:
     """Remind whoever has to decide, as the starter's side or the member (BEY-21).
 
-    The office is named, not the person.
+    The office is named, not the person. In another system nobody reads a reminder from here (FED-13).
     """
     acting = directory.administering(tx, (one.actor for one in asked))
     rows = _items(asked, acting)
     now = clock.now()
     done = remarks_store.urge(tx, rows, now, trail.stamp_of(now))
-    return _answers(asked, done, _explained(tx, rows, rules.EARLY))
+    return _answers(asked, done, _explained(tx, rows, rules.EARLY, rules.NOT_READ))
 
 
 def urge_below(tx: Connection, asked: list[Asked[contract.UrgeBelow]]) -> list[Urged]:

@@ -22,6 +22,8 @@ MOST_DAYS_AHEAD = 30
 
 EARLY = Refusal("urge_early")
 """A node waits for three days before its organisation is reminded, and three days more each time (BEY-21)."""
+NOT_READ = Refusal("urged_elsewhere")
+"""Nobody in another system reads a reminder from here (FED-13)."""
 LOOKED_AT = Refusal("somebody_looks")
 """One person at a time looks at a node (BEY-23)."""
 NOT_ESCALATABLE = Refusal("not_escalatable")

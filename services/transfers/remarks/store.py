@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.transfers.saga import ABROAD
 from services.transfers.trail import audited, link_of
 from services.transfers.transitions import Item, asked
 from shared import db
@@ -117,7 +118,10 @@ def _noted(event: str, chosen: str, kind: type = Item, also: str = "") -> sa.Tex
     SELECT n, transfer_id, state, node_no FROM moved""")
 
 
-_LONG_AGO = "coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'"
+# Nobody in another system reads a reminder from here (FED-13).
+_UNREAD = ", ".join(f"'{state}'" for state in ABROAD)
+_LONG_AGO = f"""coalesce(o.urged_at, '-infinity') <= CAST(:now AS timestamptz) - interval '3 days'
+    AND o.state NOT IN ({_UNREAD})"""
 # Nodes are locked in the order of their transfers, and looked up one by one (`store.WITH_NODE`).
 _URGE = _noted(
     "urged",

@@ -190,13 +190,17 @@ class RemoteStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """A transfer with its path and its trail, and with what another system has told of it."""
+    """A transfer with its path and its trail, and with what another system has told of it.
+
+    `receipted_at`: since when that system has the offer in writing, None while it has not said so (FED-13).
+    """
 
     transfer: Transfer
     path: list[NodeAhead]
     steps: list[Step]
     may_withdraw: bool
     remote: list[RemoteStep] = []
+    receipted_at: Instant | None = None
 
 
 class MyTransfers(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from tests.transfers.crossings.factories import (
     COLLEGE,
     FUJIAN_BRANCH,
     THERE,
+    awaited,
     handed_over,
     leave,
     said,
@@ -32,6 +33,8 @@ from tests.transfers.crossings.factories import (
 from tests.transfers.factories import (
     BRANCH,
     CLASS,
+    OTHER,
+    ROOT,
     SCHOOL,
     TARGET,
     admin,
@@ -394,6 +397,27 @@ def test_progress_is_shown(tx):
         ("北京团市委", "010-1234", since, None),
         ("北京某大学团委", "010-1234", since, None),
     ]
+
+
+@pytest.mark.rule("FED-13")
+@pytest.mark.parametrize("which", ["pending_remote", "pending_handover", "pending_arrival"])
+def test_nobody_is_urged_over_there(tx, which):
+    """FED-13: neither starter nor member urges anybody in another system, nor does a superior in one go."""
+    made = {"pending_remote": leave, "pending_handover": handed_over, "pending_arrival": awaited}
+    one = made[which](tx)
+    tx.execute(sa.text("UPDATE open_nodes SET opened_at = opened_at - interval '40 days', expires_at = NULL"))
+    before = store.steps(tx, one)
+    for actor, code in (
+        (Actor(store.one(tx, one).member_id), "urged_elsewhere"),
+        (admin(TARGET if which == "pending_arrival" else SCHOOL), "urged_elsewhere"),
+        (admin(OTHER), "unknown_transfer"),
+    ):
+        item = contract.UrgeTransfer(decision_id=uuid.uuid4(), transfer_id=one)
+        (outcome,) = remarks.urge_transfers(tx, [Asked(item, actor)])
+        assert outcome.refusal.code == code
+    below = contract.UrgeBelow(decision_id=uuid.uuid4(), org_id=ROOT)
+    assert [one.nodes for one in remarks.urge_below(tx, [Asked(below, admin(ROOT))])] == [0]
+    assert store.steps(tx, one) == before
 
 
 def test_nobody_stands_above_two_systems(tx):
