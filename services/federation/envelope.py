@@ -7,12 +7,10 @@ without a field twice. So there is no room for `crit`, `b64`, or a key that the 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 from joserfc import jws
@@ -21,6 +19,8 @@ from joserfc.errors import JoseError
 from services.federation.keys import Key, Ring
 from services.federation.protocol import MUST_ARRIVE, Side, Type, Word, may_speak
 from services.federation.schemas import DATA, FAULTS, Envelope, Fault, word_of
+from shared.strict import b64url_bytes, is_canonical
+from shared.strict import read_json as read_json
 
 LARGEST = 64 * 1024
 """Characters of a message; a record has 3,000."""
@@ -36,7 +36,6 @@ MESSAGE, RECEIPT, TOKEN, MANIFEST = "message+jws", "receipt+jws", "token+jws", "
 _FORM = re.compile(r"([A-Za-z0-9_-]{1,700})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{1,200})")
 _SUBJECT = re.compile(r"(?P<owner>[A-Za-z0-9_]{2,16}):[A-Za-z0-9._-]{1,40}")
 _VERSION = re.compile(r"urn:tuanqiao:bridge:(?P<major>\d{1,4})\.\d{1,4}")
-Kind = TypeVar("Kind")
 
 
 class NotTaken(Exception):
@@ -100,10 +99,10 @@ def verified(text: str, kind: str, ring: Ring, longest: int = LARGEST) -> tuple[
 
     """
     form = _FORM.fullmatch(text) if len(text) <= longest else None
-    if form is None or not all(_canonical(part) for part in form.groups()):
+    if form is None or not all(is_canonical(part) for part in form.groups()):
         raise NotTaken(Fault.MALFORMED)
     try:
-        header = read_json(_bytes(form[1]), _Header)
+        header = read_json(b64url_bytes(form[1]), _Header)
     except ValueError:
         raise NotTaken(Fault.NOT_AUTHENTIC) from None
     key = ring.of_peer(header.kid, header.alg) if header.typ == kind else None
@@ -154,7 +153,7 @@ def opened(text: str, ring: Ring, peer: str, me: str, now: datetime) -> Opened:
 
 def payload_of(text: str) -> bytes:
     """Return the payload of a JWS, unchecked: of one that has been checked, or is one's own."""
-    return _bytes(text.split(".")[1])
+    return b64url_bytes(text.split(".")[1])
 
 
 def payload(text: str) -> Envelope:
@@ -206,40 +205,3 @@ def _registry(alg: str) -> jws.JWSRegistry:
 @cache
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
-
-
-def read_json(body: bytes, kind: type[Kind]) -> Kind:
-    """Return what JSON says, read strictly: UTF-8, no field twice, nested as deep as a contract.
-
-    Raises:
-        ValueError: It is something else; the values are not in the words.
-
-    """
-    try:
-        found: Kind = _decoder(kind).decode(body)  # type: ignore[arg-type]
-        _STRICT.decode(body.decode())
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-        raise ValueError("no JSON of this form") from None
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError
-    return found
-
-
-_STRICT = json.JSONDecoder(object_pairs_hook=_once)
-
-
-def _bytes(part: str) -> bytes:
-    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
-
-
-def _canonical(part: str) -> bool:
-    """Return whether base64 is written in the one way that there is: the last bits are part of no byte."""
-    if len(part) % 4 == 1:
-        return False
-    tail = part[-(len(part) % 4 or 4) :]
-    return urlsafe_b64encode(_bytes(tail)).rstrip(b"=").decode() == tail
