@@ -24,6 +24,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import sqlalchemy as sa
 import typer
 from amqp.exceptions import AMQPError
@@ -238,6 +239,19 @@ def forget_keys() -> None:
     old = {number for number in seal.numbers if number != seal.current}
     sealing_seal.forget(made.keys, old)
     typer.echo(f"{left} values sealed anew, {len(old)} keys forgotten")
+
+
+@keys.command("seal")
+def rotate_seal_keys() -> None:
+    """Make a new key for what other systems seal for this one, and print it to be handed to them.
+
+    It is the public part alone, valid from a day later; the key before it is good for a week more. What
+    they have sealed for old keys can still be opened: no file is to be taken away.
+    """
+    from services.members.crossings import seals
+
+    made = seals.rotate(settings.from_environment().keys, clock.now())
+    typer.echo(msgspec.json.format(msgspec.json.encode(made)).decode())
 
 
 @keys.command("identity")

@@ -21,17 +21,19 @@ from typing import Any
 import sqlalchemy as sa
 from eventlet import patcher
 
-from shared import db, identity, migrate
+from shared import clock, db, identity, migrate
 from shared.settings import SERVICES, Environment, Settings, from_environment
 
 
 def make_keys(folder: Path) -> None:
-    """Make the keys of tokens and of identity numbers unless they are there."""
+    """Make the keys of tokens, of identity numbers and of the registry unless they are there."""
+    from services.members.crossings import seals
     from services.members.founding import handlers as founding
     from services.members.sealing import seal
 
     identity.make_keys(folder)
     seal.make_keys(folder)
+    seals.make_keys(folder, clock.now())
     founding.make_token(folder)
 
 

@@ -362,6 +362,64 @@ letters = sa.Table(
     sa.Index("ix_letters_org_id", "org_id", "letter_id"),
 )
 
+handovers = sa.Table(
+    "handovers",
+    metadata,
+    sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("peer", sa.Text, nullable=False),
+    sa.Column("opened_at", _time, nullable=False),
+    comment="records sealed for another system; while the transfer holds the member it is frozen",
+)
+
+arrivals = sa.Table(
+    "arrivals",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True, comment="the transfer, as messages of a bridge name it"),
+    sa.Column("peer", sa.Text, nullable=False),
+    sa.Column("person_id", sa.BigInteger, comment="null: of who cannot come"),
+    sa.Column("branch_id", sa.BigInteger, nullable=False, comment="in our mirror of the other system"),
+    sa.Column("code", sa.Text, nullable=False, server_default="", comment="why who cannot come cannot"),
+    sa.Column(
+        "unbound",
+        sa.Boolean,
+        nullable=False,
+        server_default="false",
+        comment="the person was here before, in no branch, and is so again where nothing comes of it",
+    ),
+    sa.Column("transfer_id", sa.BigInteger, comment="null: not begun yet"),
+    sa.Column("offered_at", _time, nullable=False),
+    sa.Column("ended_at", _time, comment="null: open"),
+    sa.Column("completed", sa.Boolean, nullable=False, server_default="false"),
+    sa.Column(
+        "settled", sa.Boolean, nullable=False, server_default="false", comment="nobody to erase is left"
+    ),
+    sa.Index(
+        "uq_arrivals_open",
+        "person_id",
+        unique=True,
+        postgresql_where=sa.text("person_id IS NOT NULL AND ended_at IS NULL"),
+    ),
+    sa.Index("ix_arrivals_person_id", "person_id"),
+    sa.Index("ix_arrivals_transfer_id", "transfer_id", postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index(
+        "ix_arrivals_ended_at",
+        "ended_at",
+        postgresql_where=sa.text("person_id IS NOT NULL AND NOT completed AND NOT settled"),
+    ),
+)
+
+stays_elsewhere = sa.Table(
+    "stays_elsewhere",
+    metadata,
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("branch", sa.Text, nullable=False, comment="its full name in its own system"),
+    sa.Column("since", sa.Date, nullable=False),
+    sa.Column("until", sa.Date),
+    comment="stays in branches of other systems, as a record told of them",
+)
+
 figures_2017 = sa.Table(
     "figures_2017",
     metadata,

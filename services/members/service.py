@@ -8,6 +8,7 @@ from services.members import handlers, settings
 from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
+from services.members.crossings import handlers as crossings
 from services.members.entering import handlers as entering
 from services.members.entering import imports
 from services.members.founding import handlers as founding
@@ -52,6 +53,8 @@ class Service(BusService):
         transfers.TransferRejected: handlers.on_ended,
         transfers.TransferReturned: handlers.on_ended,
         transfers.TransferWithdrawn: handlers.on_ended,
+        transfers.RemoteOpened: crossings.on_remote_opened,
+        transfers.HandoverOpened: crossings.on_handover_opened,
         scheduler.DayBegan: on_day_began,
     }
     commands = {

@@ -40,7 +40,10 @@ def save(folder: Path, file: Path, recipient: str) -> list[str]:
         Failed: There are no keys, the recipient is none, or the file is there already.
 
     """
-    names = sorted(one.name for one in folder.glob("*") if one.is_file()) if folder.is_dir() else []
+    files = (
+        one for one in folder.rglob("*") if one.is_file()
+    )  # those of bridges lie in folders of their own
+    names = sorted(str(one.relative_to(folder)) for one in files) if folder.is_dir() else []
     if "token_private.pem" not in names:
         raise Failed(f"{folder} holds no keys (TUANQIAO_KEYS names their folder)")
     if sum((folder / name).stat().st_size for name in names) > _MOST:

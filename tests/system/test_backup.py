@@ -210,7 +210,11 @@ def test_keys_are_kept_apart(tmp_path):
     assert b"index_key" not in sealed.read_bytes()
     assert "not sealed to the recipient" in failing(keys.load, sealed, back, another)
     assert not back.exists()
-    assert keys.load(sealed, back, identity) == sorted(one.name for one in folder.iterdir())
+    names = sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
+    assert keys.load(sealed, back, identity) == names
+    (private,) = (back / "registry" / "own").iterdir()
+    assert private.read_bytes() == (folder / "registry" / "own" / private.name).read_bytes()
+    assert private.stat().st_mode & 0o777 == 0o400
     assert Seal(back).open(Seal(folder).seal("110101199001011234")) == "110101199001011234"
     assert (back / "id_keys.json").stat().st_mode & 0o777 == 0o400 == identity.stat().st_mode & 0o777
 

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from services.members import domain, settings, store
+from services.members.closed import closed
 from services.members.log import edited, log
 from services.members.posts import store as posts_store
 from services.members.records import rules
@@ -72,6 +73,7 @@ class _Edits:
 
     def __init__(self, tx: Connection, asked: Sequence[Asked[EditMember]]) -> None:
         self.acting = directory.administering(tx, (one.actor for one in asked))
+        self.closed = closed(tx, (one.item.member_id for one in asked), hold=True)
         self.people = store.by_ids(tx, [one.item.member_id for one in asked])
         self.orgs = directory.find(tx, [row.branch_id for row in self.people.values()])
         self.cadres = {row.person_id for row in posts_store.posts_held(tx, self.people)}
@@ -89,6 +91,9 @@ class _Edits:
         near = _is_near(one.actor, _branch(self.orgs, person), self.acting)
         refusal = rules.check_editor(person is not None, own, near)
         if refusal is not None or person is None:
+            return refusal
+        refusal = rules.check_open(self.closed.get(person.person_id), _changes(one.item, person, own))
+        if refusal is not None:
             return refusal
         refusal = self._check(one.item, person, self.used_or_claimed if own else self.used)
         if refusal is None:
@@ -121,6 +126,20 @@ class _Edits:
             used.get(number, person.person_id) != person.person_id
             or any(row["development_number"] == number for row in self.rows.values())
         )
+
+
+def _changes(item: EditMember, person: store.Person, own: bool) -> bool:
+    """Return whether an edit changes more than how a member is reached; forms send what stays, too."""
+    said = {
+        "ethnic_group": item.ethnic_group,
+        "joined_on": item.joined_on,
+        "development_number": _number(item, person),
+        "party": None if own else item.party,
+        "found_on": item.found_on,
+    }
+    changed = any(value not in (None, getattr(person, name)) for name, value in said.items())
+    found = item.found is not None and item.found != (person.found_on is not None)
+    return changed or found or bool(not own and item.contacted and person.to_contact)
 
 
 def _number(item: EditMember, person: store.Person) -> str:
@@ -164,11 +183,13 @@ def request_deletions(tx: Connection, asked: list[Asked[RequestDeletion]]) -> li
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
+    shut = closed(tx, people)
     answers: list[MemberSaved] = []
     last: dict[int, Asked[RequestDeletion]] = {}
     for one in asked:
         item, branch = one.item, _branch(orgs, people.get(one.item.member_id))
-        refusal = rules.check_report(_is_near(one.actor, branch, acting), item.cause, item.explanation)
+        near = _is_near(one.actor, branch, acting)
+        refusal = rules.check_report(near, item.cause, item.explanation, shut.get(item.member_id))
         answers.append(MemberSaved(member_id=item.member_id, refusal=refusal))
         if refusal is None:
             last[item.member_id] = one
@@ -245,6 +266,7 @@ def _check_deletions(
     branches = [row.branch_id for row in people.values()]
     orgs = directory.find(tx, [*branches, *(one.actor.org_id for one in asked)])
     administrators = store.administer(tx, list(people))
+    shut = closed(tx, people)
     refusals: list[Refusal | None] = []
     for one in asked:
         org = orgs.get(one.actor.org_id or 0) if one.actor in acting else None
@@ -253,7 +275,9 @@ def _check_deletions(
         kind = org.kind if org is not None else None
         high_enough = branch is not None and below and domain.may_delete(org, _level(tx, branch))
         administers = one.item.member_id in administrators
-        refusals.append(rules.check_deletion(kind, below, high_enough, one.item.reason, administers))
+        refusal = rules.check_deletion(kind, below, high_enough, one.item.reason, administers)
+        seen = below and kind is not None
+        refusals.append((shut.get(one.item.member_id) if seen else None) or refusal)
     return refusals
 
 

@@ -34,6 +34,16 @@ def check_editor(known: bool, own: bool, administers: bool) -> Refusal | None:
     return None if known and (own or administers) else Refusal("unknown_member")
 
 
+def check_open(closed: Refusal | None, changes: bool) -> Refusal | None:
+    """Return why a record is not edited that is closed (FED-10, FED-12), None where nothing closes it.
+
+    While it is handed over nothing is changed but how its member is reached; `changes` says that more is.
+    """
+    if closed is not None and closed.code == "handed_over" and not changes:
+        return None
+    return closed
+
+
 def check_edit(number_is_used: bool, found_on: date | None, today: date) -> Refusal | None:
     """Return why an edit is refused beside what age and number say themselves (MEM-09, TYPE-16)."""
     if number_is_used:
@@ -41,13 +51,16 @@ def check_edit(number_is_used: bool, found_on: date | None, today: date) -> Refu
     return Refusal("found_in_future") if found_on is not None and found_on > today else None
 
 
-def check_report(near: bool, cause: str, explanation: str) -> Refusal | None:
+def check_report(near: bool, cause: str, explanation: str, closed: Refusal | None = None) -> Refusal | None:
     """Return why a member is not reported as wrongly entered (DEL-06, DEL-09, DEL-10, FED-07).
 
-    `near` says that the person administers the branch or its direct superior.
+    `near` says that the person administers the branch or its direct superior, `closed` why nothing is done
+    with the record.
     """
     if not near:
         return Refusal("unknown_member")
+    if closed is not None:
+        return closed
     # a transfer keeps the history, which a deletion would end
     if cause in _TRANSFERRED:
         return _TRANSFERRED[DeletionCause(cause)]

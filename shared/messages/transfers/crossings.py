@@ -22,6 +22,7 @@ class RemoteOpened(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "transfers"
+    consumers: ClassVar[tuple[str, ...]] = ("members",)
 
     transfer_id: TransferId
     member_id: PersonId
@@ -43,6 +44,7 @@ class HandoverOpened(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "transfers"
+    consumers: ClassVar[tuple[str, ...]] = ("members",)
 
     transfer_id: TransferId
     member_id: PersonId
