@@ -134,6 +134,8 @@ def _value(found: inspect.Type) -> str:
     match found:
         case inspect.Metadata():
             said = (found.extra_json_schema or {}).get("description")
+            if said and isinstance(found.type, inspect.ListType):
+                return f"{_value(found.type)}; {said}"
             return said + _limits(found.type) if said else _value(found.type)
         case inspect.UnionType():
             return " or none".join(
@@ -145,6 +147,8 @@ def _value(found: inspect.Type) -> str:
             return ", ".join(f"`{one.value}`" for one in found.cls)
         case inspect.StructType():
             return "an object, below" if found.cls is schemas.Organisation else "as below"
+        case inspect.BoolType():
+            return "true or false"
         case inspect.ListType():
             return f"a list, at most {found.max_length}, each as below"
     return "an object, by its type" if isinstance(found, inspect.RawType) else _limits(found)
