@@ -3,68 +3,32 @@
 import json
 import signal
 import time
-from pathlib import Path
 
-import msgspec
 import pytest
 import sqlalchemy as sa
 from werkzeug.wrappers import Response
 
-from services.federation import door, keys, models
+from services.federation import models
 from services.federation.calling import Address, Caller, NoAnswer
-from services.federation.courier import Courier
 from services.federation.directory import KINDS, TRIES, Reader
-from services.federation.door import Allowance
 from services.federation.protocol import Act, Word
 from services.federation.reconcile import Reconciler
-from shared import clock, db
+from shared import clock
 from shared.messages.words import OrgKind
-from tests.federation.factories import DAY, End, served
-from tests.peers.factories import Program, free_ports
-from tests.peers.gd.keys import exchange
+from tests.federation.factories import End, served
+from tests.federation.neighbours import Neighbours
 
 COME = 12
 PATIENCE = 60.0
 
 
-def key_file(place: Path) -> keys.KeyFile:
-    """Return a key of GD's as one of ours: it leaves to the reader what follows from the rest."""
-    said = json.loads(place.read_text())
-    alg = "ES256" if said["kty"] == "EC" else "Ed25519"
-    return msgspec.convert({**said, "kid": place.stem, "alg": alg}, keys.KeyFile)
-
-
-class Both:
-    """Our end and GD's program, with each other's keys and addresses."""
-
-    def __init__(self, engine: sa.Engine, folder: Path, faults: str, transfers: int) -> None:
-        exchange(folder / "gd", "GD", folder / "unused", "national")
-        ours = keys.Folder(folder / "here")
-        mine = ours.rotate(clock.now() - DAY)
-        (folder / "gd" / "national" / f"{mine.kid}.jwk").write_bytes(msgspec.json.encode(mine))
-        for place in (folder / "unused" / "GD").glob("*.jwk"):
-            if json.loads(place.read_text())["use"] == "sig":
-                ours.add(key_file(place))
-        self.end = End(engine, "national", "GD", ours)
-        self.end.now = clock.now()
-        self.ports = free_ports(2)
-        self.url = f"http://127.0.0.1:{self.ports[1]}"
-        options = {"speed": 20_000, "faults": faults, "transfers": transfers, "every": 600, "members": 60}
-        options["typed"] = "湖北省武汉市某街道团工委"
-        self.gd = Program(folder, "GD", self.ports[1], self.ports[0], folder / "gd", 3, **options)
-
-    @property
-    def database(self) -> db.Database:
-        return db.Database(self.end.engine)
-
-
 @pytest.fixture
 def both(scratch, tmp_path, request):
     faults, transfers = request.param
-    made = Both(scratch(models.metadata), tmp_path, faults, transfers)
+    options = {"speed": 20_000, "faults": faults, "transfers": transfers, "every": 600, "members": 60}
+    made = Neighbours(scratch(models.metadata), tmp_path, "GD", **options, typed="湖北省武汉市某街道团工委")
     yield made
-    if made.gd.process is not None and made.gd.process.poll() is None:
-        made.gd.end(signal.SIGKILL)
+    made.program.end(signal.SIGKILL)
 
 
 def decide(end: End) -> None:
@@ -88,10 +52,9 @@ def moved(end: End) -> list[str]:
 def test_members_come_from_gd(both):
     """Whatever becomes of requests and answers, all who were to come have come, and both sides say so."""
     end = both.end
-    application = door.app(end.bridge, both.database, Allowance(1e6, 1e6))
-    with served(application, port=both.ports[0]):
-        both.gd.start()
-        courier = Courier(end.bridge, both.database, Address(both.url))
+    with served(both.door(), port=both.ports[0]):
+        both.program.start()
+        courier = both.courier()
         began = time.monotonic()
         while len(moved(end)) < COME and time.monotonic() - began < PATIENCE:
             decide(end)
@@ -129,7 +92,7 @@ def told(end: End) -> list[dict]:
 @pytest.mark.parametrize("both", [("", 0)], indirect=True)
 def test_its_directory_is_read(both):
     """Every organisation of the peer is told with its superior, in pages of one reading."""
-    both.gd.start()
+    both.program.start()
     reader = Reader(both.end.bridge, both.database, Caller(Address(both.url)), 7)
 
     counts = [reader.read(), reader.read()]
@@ -153,7 +116,7 @@ def test_its_directory_is_read(both):
 @pytest.mark.parametrize("both", [("rename", 0)], indirect=True)
 def test_a_directory_that_changes_is_read_anew(both):
     """What was told of a reading that was broken off has no last page; the next has a higher number."""
-    both.gd.start()
+    both.program.start()
     reader = Reader(both.end.bridge, both.database, Caller(Address(both.url)), 20)
     for _ in range(20):
         try:

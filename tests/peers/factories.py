@@ -11,7 +11,7 @@ from pathlib import Path
 
 from joserfc import jwk, jws
 
-from tests.peers.gd import courier, envelope, jose, keys, moments, office, people, store, undescribed
+from tests.peers.gd import courier, envelope, jose, keys, moments, office, people, registry, store
 from tests.peers.gd.desk import Desk, take
 from tests.peers.gd.faults import Faults
 
@@ -28,18 +28,28 @@ def free_ports(count: int) -> list[int]:
 
 
 class Program:
-    """One GD in a process of its own, that may be killed and started again."""
+    """One system in a process of its own, that may be killed and started again."""
 
     def __init__(
-        self, folder: Path, system: str, port: int, peer_port: int, keys: Path, seed: int, **options
+        self,
+        folder: Path,
+        system: str,
+        port: int,
+        peer_port: int,
+        keys: Path,
+        seed: int,
+        module: str = "gd",
+        **options,
     ):
         self.file = folder / f"{system}.db"
         self.log = folder / f"{system}.log"
-        self.command = [sys.executable, "-m", "tests.peers.gd", "--system", system, "--port", str(port)]
+        self.command = [sys.executable, "-m", f"tests.peers.{module}", "--port", str(port)]
+        self.command += ["--system", system] if module == "gd" else []
         self.command += ["--peer-url", f"http://127.0.0.1:{peer_port}", "--keys", str(keys)]
         self.command += ["--db", str(self.file), "--seed", str(seed)]
         for name, value in options.items():
-            self.command += [f"--{name}", str(value)]
+            option = f"--{name.replace('_', '-')}"
+            self.command += [option] if value is True else [option, str(value)]
         self.process = None
 
     def start(self) -> None:
@@ -50,6 +60,8 @@ class Program:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """End it by a signal, and return with what it ended."""
+        if self.process is None or self.process.poll() is not None:
+            return -1
         self.process.send_signal(number)
         code = self.process.wait(30)
         self.process.stdout.close()
@@ -131,9 +143,9 @@ class Stranger:
 
     def offer(self, number: int, to_code: str, member: dict | None = None, **fields) -> str:
         """Return the first message of a transfer."""
-        person = undescribed.person(member or people.member(9, self.system, number))
+        person = registry.person(f"{self.system}:{number}", member or people.member(9, self.system, number))
         data = {
-            "person": jose.seal(self.seal, person),
+            "person": jose.seal(self.seal, registry.PERSON, person),
             "from_org": {"name": "福州第一支部", "code": "1"},
             "to_org": {"name": "云珠实验中学第一支部", "code": to_code},
             "reason": "11",
@@ -145,8 +157,10 @@ class Stranger:
 
     def record(self, number: int, seq: int, prev: str, member: dict | None = None) -> str:
         """Return the message that hands the member over."""
-        content = undescribed.record(member or people.member(9, self.system, number))
-        return self.message(number, seq, "record", {"record": jose.seal(self.seal, content)}, prev)
+        member = member or people.member(9, self.system, number)
+        content = registry.record(f"{self.system}:{number}", member, "福州第一支部")
+        record = jose.seal(self.seal, registry.RECORD, content)
+        return self.message(number, seq, "record", {"record": record}, prev)
 
     def opened(self, receipt: str) -> dict:
         """Return what stands in a receipt, verified."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.factories import SCHEMA, Stranger, moment
-from tests.peers.gd import jose, keys, moments, people, state
+from tests.peers.gd import jose, keys, moments, people, registry, state
 
 BRANCH = "7"
 ACCEPTABLE = "SELECT count(*) FROM orgs WHERE code = 7 AND kind IN (3, 4, 5)"
@@ -281,7 +281,9 @@ def test_who_is_active_here_is_refused(gd, stranger, monkeypatch):
 
 def test_an_organisation_that_is_not_there_or_takes_nobody_is_refused(gd, stranger, monkeypatch):
     """unknown_target, target_not_allowed; a seal for somebody else is wrong data."""
-    sealed = jose.seal(keys.make("X25519"), people.member(9, "FJ", 3))
+    sealed = jose.seal(
+        keys.make("X25519"), registry.PERSON, registry.person("FJ:3", people.member(9, "FJ", 3))
+    )
     gd.hand_in(stranger.offer(1, "999"), stranger.offer(2, "1"), stranger.offer(3, BRANCH, person=sealed))
     gd.turn(monkeypatch, 2)
     gd.turn(monkeypatch, 2)

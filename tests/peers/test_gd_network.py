@@ -259,6 +259,8 @@ def test_a_seal_opens_in_another_library(gd, stranger):
     [key] = [key for key in gd.desk.keys.own if key["use"] == keys.SEALING]
     other = jwk.import_key({name: key[name] for name in ("kty", "crv", "x", "d")})
 
-    assert json.loads(jwe.decrypt_compact(jose.seal(stranger.seal, {"name": "陈嘉欣"}), other).plaintext) == {
-        "name": "陈嘉欣"
-    }
+    opened = jwe.decrypt_compact(jose.seal(stranger.seal, "person+jwe", {"name": "陈嘉欣"}), other)
+
+    assert json.loads(opened.plaintext) == {"name": "陈嘉欣"}
+    header = {"alg": "ECDH-ES", "enc": "A256GCM", "kid": other.thumbprint(), "typ": "person+jwe"}
+    assert {name: value for name, value in opened.headers().items() if name != "epk"} == header

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import random
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -12,21 +12,30 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from tests.peers.bj.jose import Own, sha
+from tests.peers.bj import registry
+from tests.peers.bj.jose import Keys, sha
+from tests.peers.bj.registry import Registry, Unfit
 
 AHEAD = timedelta(minutes=4)
 ME, OTHER = "BJ", "national"
+CHINA = timezone(timedelta(hours=8))
 FOR_EVER = ("record", "integrated", "sent_back")
+STEP = (20.0, 120.0)  # seconds until the next level has decided
+SILENCE = 3600.0  # seconds until it is asked what has become of a record
+ENDS = {("refused", "offered"), ("refused", "handover"), ("sent_back", "handover")}
+IMPOSSIBLE = {("record", "none"), ("record", "deciding"), ("called_off", "taken"), ("called_off", "back")}
 TABLES = """
 CREATE TABLE IF NOT EXISTS cases (
-    subject TEXT PRIMARY KEY, stage TEXT, has_record INT DEFAULT 0, level INT DEFAULT 0, person TEXT,
+    subject TEXT PRIMARY KEY, stage TEXT, has_record INT DEFAULT 0, level INT DEFAULT 0,
+    person TEXT DEFAULT '', name TEXT DEFAULT '', seal TEXT DEFAULT '', record TEXT DEFAULT '',
+    comes_from TEXT DEFAULT '', target TEXT DEFAULT '', target_name TEXT DEFAULT '',
+    ended_with TEXT DEFAULT '', act_at REAL, asks INT DEFAULT 0, never_seen INT DEFAULT 0,
     day TEXT, since TEXT, out_seq INT DEFAULT 0, out_head TEXT DEFAULT '',
     in_seq INT DEFAULT 0, in_head TEXT DEFAULT '');
 CREATE TABLE IF NOT EXISTS outgoing (
     subject TEXT, seq INT, jws TEXT, hash TEXT, done TEXT, PRIMARY KEY (subject, seq));
 CREATE TABLE IF NOT EXISTS incoming (
     subject TEXT, seq INT, hash TEXT, jws TEXT, receipt TEXT, odd TEXT, PRIMARY KEY (subject, seq));
-CREATE TABLE IF NOT EXISTS people (person TEXT PRIMARY KEY, active INT);
 """
 
 
@@ -34,16 +43,23 @@ def now() -> datetime:
     return datetime.now(UTC) + AHEAD
 
 
+def today() -> str:
+    return str(now().astimezone(CHINA).date())
+
+
 def day_of(instant: str) -> str:
-    return str(datetime.fromisoformat(instant).astimezone(timezone(timedelta(hours=8))).date())
+    return str(datetime.fromisoformat(instant).astimezone(CHINA).date())
 
 
 class Book:
-    def __init__(self, place: Path, own: Own) -> None:
-        self.own, self.lock = own, threading.RLock()
-        self.db = sqlite3.connect(place, check_same_thread=False, isolation_level=None)
+    def __init__(self, place: Path, keys: Keys, seed: int = 1, speed: float = 1.0) -> None:
+        self.keys, self.lock = keys, threading.RLock()
+        self.seed, self.speed = seed, speed
+        self.db = sqlite3.connect(place, check_same_thread=False, isolation_level=None, timeout=30)
         self.db.row_factory = sqlite3.Row
-        self.db.executescript(TABLES)
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.executescript(TABLES + registry.TABLES)
+        self.registry = Registry(self.db, keys)
 
     @contextmanager
     def turn(self) -> Iterator[sqlite3.Connection]:
@@ -57,6 +73,14 @@ class Book:
                 raise
             self.db.execute("COMMIT")
 
+    def dice(self, subject: str, about: object) -> random.Random:
+        """Return the draws for one decision: the same after a restart."""
+        return random.Random(f"{self.seed}/{subject}/{about}")
+
+    def later(self, subject: str, about: object, between: tuple[float, float] = STEP) -> float:
+        """Return when somebody gets to it, in seconds since 1970."""
+        return now().timestamp() + self.dice(subject, f"when {about}").uniform(*between) / self.speed
+
     def case(self, subject: str) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self.db.execute(
             "SELECT * FROM cases WHERE subject = ?", (subject,)
@@ -68,7 +92,12 @@ class Book:
         self.db.execute(f"UPDATE cases SET {names} WHERE subject = ?", (*fields.values(), subject))
 
     def stage(self, subject: str, stage: str, **fields: Any) -> None:
-        self.put(subject, stage=stage, since=now().isoformat(), **fields)
+        self.put(subject, stage=stage, since=now().isoformat(), **{"act_at": None, **fields})
+
+    def end(self, subject: str, stage: str, kind: str, reason: dict[str, str]) -> None:
+        """End a transfer and say why."""
+        self.stage(subject, stage, ended_with=reason["reason"])
+        self.say(subject, kind, reason)
 
     def say(self, subject: str, kind: str, data: dict[str, Any]) -> None:
         """Sign a message and keep it for sending; inside a turn."""
@@ -91,67 +120,86 @@ class Book:
         }
         if kind not in FOR_EVER:
             message["expires"] = (now() + timedelta(days=30)).isoformat()
-        jws = self.own.sign("message+jws", message)
+        jws = self.keys.sign("message+jws", message, now())
         self.put(subject, out_seq=seq, out_head=sha(jws))
         if kind == "offer":
             self.put(subject, day=day_of(str(message["time"])))
         self.db.execute("INSERT INTO outgoing VALUES (?, ?, ?, ?, NULL)", (subject, seq, jws, sha(jws)))
 
-    def answer(self, case: sqlite3.Row, state: str) -> None:
-        data = {"state": state, "since": case["since"], "heard_seq": case["in_seq"]}
-        self.say(case["subject"], "status", data)
+    def answer(self, subject: str, state: str) -> None:
+        case = self.case(subject)
+        assert case is not None
+        self.say(subject, "status", {"state": state, "since": case["since"], "heard_seq": case["in_seq"]})
+
+    def ask(self, case: sqlite3.Row, about: str) -> None:
+        """Ask where it stands; again after twice as long."""
+        wait = SILENCE / self.speed * 2 ** min(case["asks"], 6)
+        self.put(case["subject"], asks=case["asks"] + 1, act_at=now().timestamp() + wait)
+        self.say(case["subject"], "query", {"about": about, "heard_seq": case["in_seq"]})
 
     def hear(self, message: dict[str, Any]) -> str:
         """Let a message have its effect; return why it cannot have one, empty if it could."""
         subject, kind, data = message["subject"], message["type"], message["data"]
         case = self.case(subject)
         assert case is not None
-        stage = case["stage"]
+        stage, mine = case["stage"], subject.startswith(f"{ME}:")
         if kind == "query":
             again = "UPDATE outgoing SET done = NULL WHERE subject = ? AND seq > ?"
             self.db.execute(again, (subject, data["heard_seq"]))
+            if data["about"] == "record" and (mine or stage in ("none", "deciding")):
+                return f"query about the record at {stage}"
             if data["about"] == "record" and stage == "awaited" and not case["has_record"]:
-                self.stage(subject, "refused")
-                self.answer(self.case(subject) or case, "never_seen")
+                self.stage(subject, "refused", ended_with="never_seen")
+                self.answer(subject, "never_seen")
             elif data["about"] == "record" and stage == "refused":
-                self.answer(case, "never_seen")
+                self.answer(subject, "never_seen")
             else:
-                self.answer(case, stage)
+                self.answer(subject, stage)
             return ""
-        if kind == "status" or kind == "progress":
-            return ""
-        if subject.startswith(f"{ME}:"):
-            return self.hear_as_sender(case, kind)
+        if kind == "status" and mine and stage == "handover" and data["state"] == "never_seen":
+            self.put(subject, never_seen=1, act_at=self.later(subject, "release"))
+        if kind in ("status", "progress"):
+            return "" if stage != "none" else f"{kind} at none"
+        if mine:
+            return self.hear_as_sender(case, kind, data)
         return self.hear_as_receiver(case, kind, message)
 
-    def hear_as_sender(self, case: sqlite3.Row, kind: str) -> str:
+    def hear_as_sender(self, case: sqlite3.Row, kind: str, data: dict[str, Any]) -> str:
         subject, stage = case["subject"], case["stage"]
         if kind == "accepted" and stage == "offered":
             # the person leaves with the record, in one transaction
-            self.stage(subject, "handover")
-            self.db.execute("UPDATE people SET active = 0 WHERE person = ?", (case["person"],))
-            self.say(subject, "record", {"record": case["person"]})
+            self.stage(subject, "handover", act_at=now().timestamp() + SILENCE / self.speed)
+            record = self.registry.record(subject, case["person"], now())
+            self.say(subject, "record", {"record": record})
         elif kind == "integrated" and stage == "handover":
             self.stage(subject, "moved")
-        elif kind in ("refused", "sent_back") and stage in ("offered", "handover"):
-            self.stage(subject, "kept")
-            self.db.execute("UPDATE people SET active = 1 WHERE person = ?", (case["person"],))
-        elif stage == "none" or (kind == "integrated" and stage == "kept"):
+            self.registry.move(subject, case["person"], "gone")
+        elif (kind, stage) in ENDS:
+            self.stage(subject, "kept", ended_with=data["reason"])
+            self.registry.move(subject, case["person"], "active")
+        elif stage in ("none", "offered") or (kind, stage) == ("integrated", "kept"):
             return f"{kind} at {stage}"
         return ""
 
     def hear_as_receiver(self, case: sqlite3.Row, kind: str, message: dict[str, Any]) -> str:
-        subject, stage = case["subject"], case["stage"]
+        subject, stage, data = case["subject"], case["stage"], message["data"]
         if kind == "offer" and stage == "none":
-            self.stage(subject, "deciding", person=message["data"]["person"], day=day_of(message["time"]))
+            said = {"seal": data["person"], "comes_from": data["from_org"]["name"]}
+            said |= {"target": data["to_org"].get("code", ""), "target_name": data["to_org"]["name"]}
+            said |= {"day": day_of(message["time"]), "act_at": self.later(subject, 0)}
+            try:
+                person = self.registry.opened(subject, "person+jwe", data["person"])
+                said |= {"person": person["number"], "name": person["name"]}
+            except Unfit:
+                pass  # it is refused when the first of the levels looks at it
+            self.stage(subject, "deciding", **said)
         elif kind == "called_off" and stage in ("none", "deciding", "awaited"):
-            self.stage(subject, "refused")
+            self.stage(subject, "refused", ended_with=data["reason"])
         elif kind == "record" and stage == "awaited":
-            self.put(subject, has_record=1)
+            self.put(subject, has_record=1, record=data["record"], act_at=self.later(subject, "take"))
         elif kind == "record" and stage == "refused":
-            self.stage(subject, "back")
-            self.say(subject, "sent_back", {"reason": "too_late"})
-        elif kind == "record" and stage in ("none", "deciding"):
+            self.end(subject, "back", "sent_back", {"reason": "too_late"})
+        elif (kind, stage) in IMPOSSIBLE:
             return f"{kind} at {stage}"
         return ""
 
@@ -185,18 +233,8 @@ class Book:
             made.append({"name": name, "count": len(lines), "digest": digest})
         return made
 
-    def report(self) -> dict[str, Any]:
-        """Return what an auditor asks for."""
+    def odd(self) -> list[tuple[str, str]]:
+        """Return the messages that could not have an effect."""
         with self.lock:
-            stages = self.db.execute("SELECT subject, stage, person FROM cases").fetchall()
-            active = self.db.execute("SELECT person FROM people WHERE active = 1").fetchall()
-            odd = self.db.execute("SELECT subject, odd FROM incoming WHERE odd <> ''").fetchall()
-        return json.loads(
-            json.dumps(
-                {
-                    "cases": [tuple(row) for row in stages],
-                    "active": [row[0] for row in active],
-                    "odd": [tuple(row) for row in odd],
-                }
-            )
-        )
+            rows = self.db.execute("SELECT subject, odd FROM incoming WHERE odd <> ''").fetchall()
+        return [(row["subject"], row["odd"]) for row in rows]

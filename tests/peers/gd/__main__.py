@@ -5,10 +5,12 @@ import signal
 import threading
 from pathlib import Path
 
+from tests.peers.control import Control
 from tests.peers.gd import keys, moments, office, store
 from tests.peers.gd.courier import Courier
 from tests.peers.gd.desk import Desk
 from tests.peers.gd.faults import FAULTS, Faults
+from tests.peers.gd.played import Played
 from tests.peers.gd.web import Server
 
 
@@ -34,6 +36,8 @@ def arguments() -> argparse.Namespace:
         "--typed", default="共青团第一支部委员会", help="the target where the peer has no directory"
     )
     parser.add_argument("--ahead", type=float, default=0.0, help="seconds by which the clock is ahead")
+    parser.add_argument("--desk", type=int, help="the port of the desk; README.md of tests/peers")
+    parser.add_argument("--by-hand", action="store_true", help="nobody decides or leaves but by the desk")
     return parser.parse_args()
 
 
@@ -52,7 +56,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     server = Server(args.port, file, desk, started_at)
     courier = Courier(file, desk, args.peer_url, started_at)
-    people = office.Office(file, desk, args.transfers, args.every, args.typed)
+    people = office.Office(file, desk, args.transfers, args.every, args.typed, args.by_hand)
     threads = [
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}),
         threading.Thread(target=courier.run, args=(stop,)),
@@ -61,6 +65,8 @@ def main() -> None:
     ]
     for thread in threads:
         thread.start()
+    if args.desk is not None:
+        Control(args.desk, Played(people)).open()
     print(f"{args.system} listens on port {server.server_address[1]}", flush=True)
     stop.wait()
     server.shutdown()

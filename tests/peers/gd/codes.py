@@ -20,6 +20,26 @@ CAUSES = {11: "升学", 12: "就业", 13: "随家庭迁居", 14: "返乡"}
 """Why a member of GD's leaves; no system but GD knows these."""
 
 
+# fmt: off
+PAGE = {
+    "not_here", "household_elsewhere", "work_elsewhere", "short_term", "wrong_data", "other", "overdue",
+    "identity_active", "identity_invalid", "identity_differs", "name_invalid", "age_out_of_range",
+    "withdrawn", "transfer_open", "unknown_target", "target_not_allowed", "given_up", "record_unreadable",
+    "never_seen", "too_late",
+}
+# fmt: on
+"""The list of the page."""
+
+
+def said(typed: str, otherwise: int = 1) -> dict:
+    """Return `reason` and `text` for what somebody has typed: a number, a word of the page, or a text."""
+    if not typed:
+        return reason(otherwise)
+    if typed.isdecimal() and int(typed) in REASONS:
+        return reason(int(typed))
+    return {"reason": typed} if typed in PAGE else {"reason": "other", "text": typed[:1000]}
+
+
 def reason(number: int) -> dict:
     """Return `reason` and `text` for one of GD's numbers."""
     shared, text = REASONS[number]

@@ -60,8 +60,8 @@ class Courier:
         """Send until told to stop. While the peer is away, one message is tried and not all."""
         failures = 0
         while not stop.is_set():
-            if self.outage() > 0:
-                stop.wait(min(self.outage(), 1.0))
+            if self.desk.faults.paused or self.outage() > 0:
+                stop.wait(0.1 if self.desk.faults.paused else min(self.outage(), 1.0))
                 continue
             rows = self.batch(1 if failures else MOST)
             if not rows:

@@ -3,7 +3,7 @@
 import random
 from typing import NamedTuple
 
-from tests.peers.gd import envelope, jose, manifest, moments, rules, store, undescribed
+from tests.peers.gd import envelope, jose, manifest, moments, registry, rules, store
 from tests.peers.gd.faults import Faults
 from tests.peers.gd.keys import Keys
 
@@ -34,7 +34,7 @@ class Desk(NamedTuple):
 # ---- speaking ------------------------------------------------------------------------------------
 
 
-def act(tx, desk: Desk, transfer, name: str, data: dict | None = None, **values):
+def act(tx, desk: Desk, transfer, name: str, data: dict | None = None, /, **values):
     """Do what the table allows, say what belongs to it, write the state and `values`; return the transfer."""
     step = rules.act(transfer, name)
     if step.says:
@@ -68,7 +68,7 @@ def _day(jws: str) -> str:
     return manifest.day_of(moments.parse(jose.loads(jose.parts(jws)[1])["time"]))
 
 
-def enter(tx, desk: Desk, transfer, state: str, **values):
+def enter(tx, desk: Desk, transfer, state: str, /, **values):
     """Write a transfer's state, and its member's with it."""
     subject, now = transfer["subject"], moments.now()
     if state != transfer["state"]:
@@ -172,13 +172,17 @@ def _learn(desk: Desk, transfer, word: str, data: dict) -> dict:
     return {}
 
 
+def opened(desk: Desk, kind: str, subject: str, jwe: str) -> tuple[dict, str]:
+    """Return what is sealed for this system, and the reason why it is refused; empty for none."""
+    return registry.opened(desk.keys.opening(jose.kid(jwe)), kind, subject, jwe)
+
+
 def _learn_offer(desk: Desk, subject: str, data: dict) -> dict:
-    try:
-        number = jose.unseal(desk.keys.opening(), data["person"]).get("number")
-    except jose.Unreadable:
-        number = ""
+    content, _ = opened(desk, registry.PERSON, subject, data["person"])
+    number = content.get("number", "")
     return {
-        "number": number if undescribed.is_number(number) else "",
+        "number": number if registry.is_number(number) else "",
+        "name": content.get("name", ""),
         "person": data["person"],
         "from_name": data["from_org"]["name"],
         "to_code": data["to_org"].get("code") or "",

@@ -27,6 +27,7 @@ class Faults:
         if unknown:
             raise ValueError(f"no such faults: {', '.join(sorted(unknown))}")
         self.names = names
+        self.paused = False  # by somebody at the desk
         self.seed = seed
         self.speed = speed
         self._lock = threading.Lock()

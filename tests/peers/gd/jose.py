@@ -129,29 +129,40 @@ def _shared_key(secret: x25519.X25519PrivateKey, public: x25519.X25519PublicKey)
     return ConcatKDFHash(SHA256(), 32, info).derive(secret.exchange(public))
 
 
-def seal(jwk: dict, content: dict) -> str:
-    """Return a compact JWE that only the holder of this X25519 key opens."""
+def seal(jwk: dict, kind: str, content: dict) -> str:
+    """Return a compact JWE of this `typ` that only the holder of this X25519 key opens."""
     passing = x25519.X25519PrivateKey.generate()
     public = passing.public_key().public_bytes_raw()
     epk = {"kty": "OKP", "crv": "X25519", "x": b64(public)}
-    header = b64(dumps(SEAL | {"kid": thumbprint(jwk), "epk": epk}))
+    header = b64(dumps(SEAL | {"kid": thumbprint(jwk), "typ": kind, "epk": epk}))
     key = _shared_key(passing, x25519.X25519PublicKey.from_public_bytes(unb64(jwk["x"])))
     iv = os.urandom(12)
     sealed = AESGCM(key).encrypt(iv, dumps(content), header.encode())
     return f"{header}..{b64(iv)}.{b64(sealed[:-16])}.{b64(sealed[-16:])}"
 
 
-def unseal(jwk: dict, jwe: str) -> dict:
-    """Return what was sealed for this key."""
+def kid(jwe: str) -> str:
+    """Return the id of the key that a seal was made for; empty where it cannot be read."""
+    try:
+        found = loads(unb64(jwe.partition(".")[0]))
+        return str(found["kid"])
+    except (KeyError, TypeError, Unreadable):
+        return ""
+
+
+def unseal(jwk: dict, kind: str, jwe: str) -> dict:
+    """Return what was sealed for this key as a `person+jwe` or `record+jwe`."""
     try:
         header, none, iv, text, tag = jwe.split(".")
         fields = loads(unb64(header))
-        if none or {name: fields[name] for name in SEAL} != SEAL or fields["kid"] != thumbprint(jwk):
+        agreed = SEAL | {"kid": thumbprint(jwk), "typ": kind, "epk": fields["epk"]}
+        epk = {name: fields["epk"].get(name) for name in ("kty", "crv")}
+        if none or fields != agreed or epk != {"kty": "OKP", "crv": "X25519"}:
             raise Unreadable("sealed in another way, or for another key")
         public = x25519.X25519PublicKey.from_public_bytes(unb64(fields["epk"]["x"]))
         key = _shared_key(x25519.X25519PrivateKey.from_private_bytes(unb64(jwk["d"])), public)
         content = loads(AESGCM(key).decrypt(unb64(iv), unb64(text) + unb64(tag), header.encode()))
-    except (InvalidTag, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, InvalidTag, KeyError, TypeError, ValueError) as error:
         raise Unreadable("cannot be opened") from error
     if not isinstance(content, dict):
         raise Unreadable("no object in the seal")

@@ -27,16 +27,22 @@ class Keys(NamedTuple):
 
     def signing(self, now: float) -> dict:
         """Return the own key that signs at this instant: the newest that is valid."""
-        valid = [key for key in self.own if key.get("use") != SEALING and is_valid(key, now)]
-        return max(valid, key=lambda key: moments.parse(key["valid_from"]))
+        return _newest([key for key in self.own if key.get("use") != SEALING], now)
 
-    def sealing(self) -> dict:
-        """Return the peer's key that seals are made for."""
-        return next(key for key in self.theirs.values() if key.get("use") == SEALING)
+    def sealing(self, now: float) -> dict:
+        """Return the peer's key that seals are made for: the newest that is valid."""
+        return _newest([key for key in self.theirs.values() if key.get("use") == SEALING], now)
 
-    def opening(self) -> dict:
-        """Return the own key that opens seals."""
-        return next(key for key in self.own if key.get("use") == SEALING)
+    def opening(self, kid: str) -> dict:
+        """Return the own key of this id that opens seals; one that does not exist opens none."""
+        own = {jose.thumbprint(key): key for key in self.own if key.get("use") == SEALING}
+        return own.get(kid) or next(iter(own.values()))
+
+
+def _newest(keys: list[dict], now: float) -> dict:
+    """Return the newest that is valid; ValueError where none is."""
+    valid = [key for key in keys if is_valid(key, now)]
+    return max(valid, key=lambda key: moments.parse(key["valid_from"]))
 
 
 def is_valid(jwk: dict, at: float) -> bool:
@@ -70,7 +76,8 @@ def make(alg: str) -> dict:
     now = moments.now()
     since = moments.text(now - timedelta(days=2).total_seconds())
     until = moments.text(now + timedelta(days=365).total_seconds())
-    return jwk | {"valid_from": since, "valid_until": until, "revoked_at": None}
+    alg = {"X25519": "ECDH-ES"}.get(alg, alg)
+    return jwk | {"kid": jose.thumbprint(jwk), "alg": alg, "valid_from": since, "valid_until": until}
 
 
 def give(jwk: dict, folder: Path, system: str, peer_folder: Path) -> None:

@@ -4,8 +4,8 @@ import random
 import threading
 import traceback
 
-from tests.peers.gd import codes, jose, moments, people, rules, store, undescribed
-from tests.peers.gd.desk import Desk, act, ask, enter
+from tests.peers.gd import codes, jose, moments, people, registry, rules, store
+from tests.peers.gd.desk import Desk, act, ask, enter, opened
 from tests.peers.gd.store import Store
 
 DAY = 86_400  # seconds of GD, as all below
@@ -48,8 +48,11 @@ def furnish(tx, desk: Desk, members: int) -> None:
 class Office:
     """Looks every moment at what is due, and does it."""
 
-    def __init__(self, file: Store, desk: Desk, transfers: int, every: float, typed: str):
+    def __init__(
+        self, file: Store, desk: Desk, transfers: int, every: float, typed: str, by_hand: bool = False
+    ):
         self.file = file
+        self.by_hand = by_hand  # nobody decides and nobody leaves but by the desk
         self.desk = desk
         self.transfers = transfers
         self.every = every
@@ -60,6 +63,8 @@ class Office:
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop."""
         while not stop.wait(self.pause):
+            if self.desk.faults.paused:
+                continue
             with self.file.transaction() as tx:
                 self.turn(tx)
 
@@ -70,6 +75,8 @@ class Office:
             self.attend(tx, transfer)
         for transfer in store.with_gaps(tx, now, now - self.desk.faults.real(GAP)):
             self.ask_for_gap(tx, transfer, now)
+        if self.by_hand:
+            return
         if self.targets_known.is_set() and float(store.setting(tx, "next_start", "0")) <= now:
             self.start(tx, now)
 
@@ -108,25 +115,31 @@ class Office:
         subject = f"{self.desk.system}:{number}"
         chance = self.desk.chance(subject, "start")
         member = store.member(tx, chance.choice(free))
-        home = store.org(tx, member["org"])
         target = self.target(tx, chance)
         cause = chance.choice(list(codes.CAUSES))
+        if chance.random() < CALLS_OFF:
+            columns = {"act_at": self.desk.later(subject, "regret"), "turns": 1}
+        else:
+            columns = {"act_at": self.wait(SILENCE)}
+        self.leave(
+            tx, subject, member, target, {"reason": str(cause), "reason_text": codes.CAUSES[cause]}, columns
+        )
+
+    def leave(self, tx, subject: str, member, target: dict, why: dict, columns: dict) -> None:
+        """Offer a member to the peer; `columns` of the transfer are written with it."""
+        now = moments.now()
+        home = store.org(tx, member["org"])
         answer_by = now + self.desk.faults.real(ANSWER_WITHIN)
         data = {
-            "person": jose.seal(self.desk.keys.sealing(), undescribed.person(member)),
+            "person": self.sealed(registry.PERSON, registry.person(subject, member)),
             "from_org": {"code": str(home["code"]), "name": home["name"], "phone": home["phone"]},
             "to_org": target,
-            "reason": str(cause),
-            "reason_text": codes.CAUSES[cause],
             "started_at": moments.text(now),
             "answer_by": moments.text(answer_by),
-        }
-        columns = {"number": member["number"], "org": home["code"], "from_name": home["name"]}
-        columns |= {"to_code": target.get("code", ""), "to_name": target["name"], "answer_by": answer_by}
-        if chance.random() < CALLS_OFF:
-            columns |= {"act_at": self.desk.later(subject, "regret"), "turns": 1}
-        else:
-            columns |= {"act_at": self.wait(SILENCE)}
+        } | why
+        columns |= {"number": member["number"], "name": member["name"], "org": home["code"]}
+        columns |= {"from_name": home["name"], "to_code": target.get("code", ""), "to_name": target["name"]}
+        columns |= {"answer_by": answer_by}
         act(tx, self.desk, store.transfer(tx, subject, self.desk.system, now), "offer", data, **columns)
 
     def target(self, tx, chance: random.Random) -> dict:
@@ -142,7 +155,7 @@ class Office:
     def offered(self, tx, transfer) -> None:
         """Hand over what was accepted; otherwise wait, ask, and at last call it off."""
         subject, now = transfer["subject"], moments.now()
-        regrets = self.desk.chance(subject, "regret late").random() < CALLS_OFF
+        regrets = not self.by_hand and self.desk.chance(subject, "regret late").random() < CALLS_OFF
         if (transfer["turns"] == 1 and not transfer["asks"]) or (transfer["heard_accepted"] and regrets):
             self.call_off(tx, transfer, "withdrawn")
         elif transfer["heard_accepted"]:
@@ -169,8 +182,13 @@ class Office:
         spoils = "spoilt" in self.desk.faults.names
         if spoils and self.desk.chance(transfer["subject"], "spoilt").random() < SPOILT:
             return {}
-        content = undescribed.record(store.member(tx, transfer["number"]))
-        return {"record": jose.seal(self.desk.keys.sealing(), content)}
+        member = store.member(tx, transfer["number"])
+        content = registry.record(transfer["subject"], member, store.org(tx, member["org"])["name"])
+        return {"record": self.sealed(registry.RECORD, content)}
+
+    def sealed(self, kind: str, content: dict) -> str:
+        """Return what only the peer's registry opens."""
+        return jose.seal(self.desk.keys.sealing(moments.now()), kind, content)
 
     def handed_over(self, tx, transfer) -> None:
         """Ask after a record that is not answered; keep the member only after `never_seen`."""
@@ -190,14 +208,26 @@ class Office:
             data = {"organisation": organisation, "since": moments.text(moments.now())}
             act(tx, desk, transfer, "tell", data, act_at=desk.later(subject, "decide"))
             return
-        others = store.others_open(tx, subject, transfer["number"]) if transfer["number"] else []
-        ending = self.objection(tx, transfer, target, others)
+        others = self.others(tx, transfer)
+        ending = self.objection(tx, transfer, target, others) or self.mood(subject)
         if ending:
             act(tx, desk, transfer, "refuse", ending, ended_with=ending["reason"])
+        elif self.by_hand:
+            return
         elif others:  # the own transfer away is about to end: its answer is on the way
             enter(tx, desk, transfer, "deciding", act_at=desk.later(subject, f"wait {transfer['turns']}"))
         else:
             self.accept(tx, transfer, target)
+
+    def others(self, tx, transfer) -> list:
+        """Return the other transfers of this person that are bound to go on here."""
+        return store.others_open(tx, transfer["subject"], transfer["number"]) if transfer["number"] else []
+
+    def mood(self, subject: str) -> dict | None:
+        """Return the reason why people do not want somebody, or None; nothing where they are played."""
+        chance = self.desk.chance(subject, "refuse")
+        refuses = not self.by_hand and chance.random() < REFUSES
+        return codes.reason(chance.choice(list(codes.REASONS))) if refuses else None
 
     def accept(self, tx, transfer, target) -> None:
         """Accept for a branch; a record that does not come is waited for only so long."""
@@ -205,7 +235,7 @@ class Office:
         branch = desk.chance(subject, "branch").choice(
             store.branches(tx, target["code"], codes.BRANCH) or [target]
         )
-        hurry = desk.chance(subject, "give up").random() < GIVES_UP
+        hurry = not self.by_hand and desk.chance(subject, "give up").random() < GIVES_UP
         until = desk.later(subject, "give up at") if hurry else self.wait(RECORD_WITHIN)
         act(tx, desk, transfer, "accept", {"branch": _organisation(branch)}, org=branch["code"], act_at=until)
 
@@ -217,15 +247,13 @@ class Office:
         return store.org(tx, int(code)) if code.isascii() and code.isdecimal() else None
 
     def objection(self, tx, transfer, target, others) -> dict | None:
-        """Return reason and text of a refusal, or None."""
+        """Return reason and text of what the registry has against somebody, or None."""
         if target is None:
             return {"reason": "unknown_target", "text": "查无此组织"}
         if target["kind"] not in codes.COMMITTEE | {codes.BRANCH}:
             return {"reason": "target_not_allowed", "text": "省、市级团委不直接接收团员"}
-        try:
-            wrong = undescribed.what_is_wrong(jose.unseal(self.desk.keys.opening(), transfer["person"]))
-        except jose.Unreadable:
-            wrong = "wrong_data"
+        content, wrong = opened(self.desk, registry.PERSON, transfer["subject"], transfer["person"])
+        wrong = wrong or registry.what_is_wrong(content)
         if wrong:
             return {"reason": wrong}
         here = store.member(tx, transfer["number"])
@@ -233,38 +261,47 @@ class Office:
             return {"reason": "identity_active"}
         if any(other["side"] == "receiver" for other in others):
             return {"reason": "transfer_open"}
-        chance = self.desk.chance(transfer["subject"], "refuse")
-        return codes.reason(chance.choice(list(codes.REASONS))) if chance.random() < REFUSES else None
+        return None
 
     def awaited(self, tx, transfer) -> None:
         """Take the record that has come, or send it back; give up one that has not."""
         if not transfer["heard_record"]:
+            if self.by_hand:
+                return
             ending = {"reason": "given_up", "text": "久候档案未至"}
             act(tx, self.desk, transfer, "give_up", ending, ended_with="given_up")
             return
-        subject, now = transfer["subject"], moments.now()
         ending, content = self.fault_of_record(tx, transfer)
+        chance = self.desk.chance(transfer["subject"], "send back")
+        if not ending and not self.by_hand and chance.random() < SENDS_BACK:
+            ending = codes.reason(32)
         if ending:
             act(tx, self.desk, transfer, "send_back", ending, ended_with=ending["reason"])
-            return
+        elif not self.by_hand:
+            self.take(tx, transfer, content)
+
+    def take(self, tx, transfer, content: dict) -> None:
+        """Make somebody a member of the branch that was accepted for."""
+        subject, now = transfer["subject"], moments.now()
         branch = store.org(tx, transfer["org"])
-        store.settle(tx, content, branch["code"], subject, now)
+        store.settle(tx, registry.member(content), branch["code"], subject, now)
         act(tx, self.desk, transfer, "take", {"branch": _organisation(branch), "at": moments.text(now)})
 
     def fault_of_record(self, tx, transfer) -> tuple[dict | None, dict]:
         """Return why a record goes back, or None, and what stands in it."""
-        unreadable = {"reason": "record_unreadable", "text": "档案无法读取"}
-        try:
-            content = jose.unseal(self.desk.keys.opening(), transfer["record"])
-        except jose.Unreadable:
-            return unreadable, {}
-        if undescribed.what_is_wrong(content) or content["number"] != transfer["number"]:
-            return unreadable, {}
+        subject = transfer["subject"]
+        content, wrong = opened(self.desk, registry.RECORD, subject, transfer["record"])
+        person, _ = opened(self.desk, registry.PERSON, subject, transfer["person"])
+        if wrong:
+            return {"reason": wrong, "text": "档案无法读取"}, {}
+        if (content["number"], content["name"]) != (person["number"], person["name"]):
+            return {"reason": "identity_differs", "text": "档案与人员不符"}, {}
+        if wrong := registry.what_is_wrong(content):
+            return {"reason": wrong}, {}
         here = store.member(tx, transfer["number"])
         if here is not None and here["state"] == "active":
             return {"reason": "identity_active"}, {}
-        chance = self.desk.chance(transfer["subject"], "send back")
-        return (codes.reason(32), {}) if chance.random() < SENDS_BACK else (None, content)
+        return None, content
 
 
 TURN_OF = {

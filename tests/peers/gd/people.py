@@ -3,7 +3,7 @@
 import random
 from datetime import date, timedelta
 
-from tests.peers.gd import undescribed
+from tests.peers.gd import registry
 
 PROVINCE = "广东数字共青团"
 TREE = {
@@ -44,13 +44,16 @@ def organisations(seed: int) -> list[tuple]:
 def member(seed: int, system: str, nth: int) -> dict:
     """Return the nth member of a system, of member's age, with a number that no other system's seed makes."""
     chance = random.Random(f"{seed}/{system}/member/{nth}")
-    born = date(2026, 6, 1) - timedelta(days=chance.randrange(16 * 365, 26 * 365))
+    born = date(registry.today().year, 1, 1) - timedelta(days=chance.randrange(16 * 365, 26 * 365))
     area = {"national": 100000, "BJ": 110000, "GD": 440000, "FJ": 350000}.get(system, 990000) + nth // 1000
     seventeen = f"{area}{born:%Y%m%d}{nth % 1000:03}"
     return {
-        "number": seventeen + undescribed.check_digit(seventeen),
+        "number": seventeen + registry.check_digit(seventeen),
         "name": chance.choice(FAMILY) + "".join(chance.sample(GIVEN, chance.choice((1, 2)))),
         "gender": "男" if nth % 2 else "女",
         "born_on": born.isoformat(),
         "joined_on": (born + timedelta(days=14 * 365 + chance.randrange(700))).isoformat(),
+        "phone": f"1390000{nth % 10_000:04}",
+        "papers": '{"ethnic_group": "汉族"}',
+        "since": (born + timedelta(days=16 * 365)).isoformat(),
     }

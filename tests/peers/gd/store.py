@@ -11,14 +11,16 @@ CREATE TABLE IF NOT EXISTS orgs (code INTEGER PRIMARY KEY, parent INTEGER REFERE
   kind INTEGER NOT NULL, name TEXT NOT NULL, phone TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS peer_orgs (code TEXT PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS members (number TEXT PRIMARY KEY, name TEXT NOT NULL, gender TEXT NOT NULL,
-  born_on TEXT NOT NULL, joined_on TEXT NOT NULL, org INTEGER NOT NULL REFERENCES orgs,
+  born_on TEXT NOT NULL, joined_on TEXT NOT NULL, phone TEXT NOT NULL, papers TEXT NOT NULL,
+  since TEXT NOT NULL, org INTEGER NOT NULL REFERENCES orgs,
   state TEXT NOT NULL CHECK (state IN ('active', 'on_the_way', 'gone')), subject TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS stays (nth INTEGER PRIMARY KEY, number TEXT NOT NULL, state TEXT NOT NULL,
   subject TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS transfers (subject TEXT PRIMARY KEY,
   side TEXT NOT NULL CHECK (side IN ('sender', 'receiver')), state TEXT NOT NULL DEFAULT 'none',
-  since REAL NOT NULL, number TEXT NOT NULL DEFAULT '', person TEXT NOT NULL DEFAULT '',
-  record TEXT NOT NULL DEFAULT '', from_name TEXT NOT NULL DEFAULT '', to_code TEXT NOT NULL DEFAULT '',
+  since REAL NOT NULL, number TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
+  person TEXT NOT NULL DEFAULT '', record TEXT NOT NULL DEFAULT '',
+  from_name TEXT NOT NULL DEFAULT '', to_code TEXT NOT NULL DEFAULT '',
   to_name TEXT NOT NULL DEFAULT '', org INTEGER, answer_by REAL, ended_with TEXT NOT NULL DEFAULT '',
   heard_accepted INTEGER NOT NULL DEFAULT 0, heard_record INTEGER NOT NULL DEFAULT 0,
   heard_never_seen INTEGER NOT NULL DEFAULT 0, said_seq INTEGER NOT NULL DEFAULT 0,
@@ -180,10 +182,17 @@ def may_leave(tx) -> list[str]:
 
 def settle(tx, person: dict, org_code: int, subject: str, at: float) -> None:
     """Make somebody an active member here, whether there was a row of theirs or not."""
-    row = {name: person[name] for name in ("number", "name", "gender", "born_on", "joined_on")}
-    tx.execute("DELETE FROM members WHERE number = ?", (row["number"],))
-    _insert(tx, "members", row | {"org": org_code, "state": "active", "subject": subject})
-    _stay(tx, row["number"], "active", subject, at)
+    tx.execute("DELETE FROM members WHERE number = ?", (person["number"],))
+    _insert(tx, "members", person | {"org": org_code, "state": "active", "subject": subject})
+    _stay(tx, person["number"], "active", subject, at)
+
+
+def everybody(tx) -> list:
+    """Return who is or was a member, with the name of the branch."""
+    return tx.execute(
+        "SELECT members.*, orgs.name AS organisation FROM members JOIN orgs ON orgs.code = members.org"
+        " ORDER BY number"
+    ).fetchall()
 
 
 def move(tx, number: str, before: str, after: str, subject: str, at: float) -> None:
@@ -214,10 +223,20 @@ def transfer(tx, subject: str, system: str, at: float):
     return tx.execute("SELECT * FROM transfers WHERE subject = ?", (subject,)).fetchone()
 
 
-def change(tx, subject: str, **values) -> None:
+def change(tx, subject: str, /, **values) -> None:
     """Write some columns of a transfer."""
     names = ", ".join(f"{name} = ?" for name in values)
     tx.execute(f"UPDATE transfers SET {names} WHERE subject = ?", (*values.values(), subject))
+
+
+def known(tx, subject: str):
+    """Return a transfer of which there is something to say, or None."""
+    return tx.execute("SELECT * FROM transfers WHERE subject = ? AND state <> 'none'", (subject,)).fetchone()
+
+
+def all_transfers(tx) -> list:
+    """Return all transfers, the newest first."""
+    return tx.execute("SELECT * FROM transfers WHERE state <> 'none' ORDER BY rowid DESC").fetchall()
 
 
 def next_number(tx) -> int:

@@ -7,7 +7,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from tests.peers.gd import codes, desk, envelope, jose, manifest, moments, store, undescribed
+from tests.peers.gd import codes, desk, envelope, jose, manifest, moments, store
 from tests.peers.gd.courier import LARGEST, MESSAGES, MOST, ORGS
 from tests.peers.gd.desk import Desk
 from tests.peers.gd.keys import SEALING
@@ -16,6 +16,8 @@ from tests.peers.gd.store import Store
 ABOUT = "/bridge/v1/about"
 MANIFESTS = re.compile(r"/bridge/v1/manifest/(\d{4}-\d\d-\d\d)(?:/([0-9a-f]{2}))?")
 PAGE = 20
+LARGEST_PAGE = 100
+PAUSED = 1  # true seconds
 LAST_STRAW = 16 * LARGEST  # bytes of a body that is still read
 SLOW = (1, 10)  # seconds of GD before the commit, and as many after it
 BUSY = (1, 30)  # seconds of GD that a busy peer asks for
@@ -54,7 +56,7 @@ class HangUp(Exception):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The paths of the page, and the two that this side had to define."""
+    """The paths of the page."""
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -109,6 +111,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _go_wrong(self) -> None:
         faults = self.server.desk.faults
+        if faults.paused:
+            raise Problem(503, "maintenance", PAUSED)
         left = faults.outage_left(moments.now() - self.server.started_at)
         if left and faults.strikes("outage", 0.5):
             raise HangUp
@@ -185,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _orgs(self) -> dict:
         asked = self._check_token()
-        after, limit = _whole(asked.get("after"), 0), min(_whole(asked.get("limit"), PAGE), undescribed.PAGE)
+        after, limit = _whole(asked.get("after"), 0), min(_whole(asked.get("limit"), PAGE), LARGEST_PAGE)
         with self.server.file.transaction() as tx:
             rows = store.orgs_after(tx, after, limit)
             if after and self.server.desk.faults.strikes("rename", 0.4):
