@@ -47,6 +47,7 @@ def _org_directory(metadata: sa.MetaData) -> sa.Table:
         sa.Column("deleted", sa.Boolean, nullable=False),
         sa.Column("industry", sa.Text, nullable=False, server_default=""),
         sa.Column("division_code", sa.Text(collation="C")),
+        sa.Column("peer_code", sa.Text(collation="C")),
         sa.Index("ix_org_directory_path", "path"),
         sa.Index("ix_org_directory_parent_id", "parent_id"),
         sa.Index(
@@ -85,6 +86,7 @@ class Org(NamedTuple):
     deleted: bool
     industry: str
     division_code: str | None
+    peer_code: str | None
 
 
 class Changing(NamedTuple):

@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from shared import db
-from shared.settings import SERVICES, Settings
+from shared.settings import Settings, role
 
 
 class Stopped(Exception):
@@ -25,7 +25,7 @@ def config(service: str, url: str) -> Config:
     made = Config()
     made.set_main_option(
         "script_location",
-        str(Path(import_module(f"services.{service}").__file__ or "").parent / "migrations"),
+        str(Path(import_module(f"services.{role(service)}").__file__ or "").parent / "migrations"),
     )
     made.attributes["url"] = url
     return made
@@ -41,14 +41,14 @@ def run(metadata: sa.MetaData) -> None:
     engine.dispose()
 
 
-def upgrade(settings: Settings, services: Sequence[str] = SERVICES) -> None:
+def upgrade(settings: Settings, services: Sequence[str] | None = None) -> None:
     """Create what is missing of the services' databases and bring each to the newest schema.
 
     Raises:
         Stopped: Something has to be put right first; the services before it are at the newest schema.
 
     """
-    for service in services:
+    for service in services or settings.services:
         url = settings.database(service)
         db.create_database(url)
         command.upgrade(config(service, url), "head")

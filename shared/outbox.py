@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 from shared import background, failures, metrics
 from shared.bus.publisher import Message, Publisher, PublishFailed, PublishRefused
 from shared.messages import MAX_ITEMS, Event, events, fields_of
+from shared.settings import role
 
 log = logging.getLogger("tuanqiao.outbox")
 NEVER_AGAIN = (
@@ -130,7 +131,7 @@ MOST_COUNTED = 10_000
 
 def message_of(service: str, row: sa.Row[Any], mandatory: bool) -> Message:
     """Return a row of the outbox as it is published, each time under the same id."""
-    return Message(service, row.topic, f"{service}:{row.message_id}", row.body, mandatory)
+    return Message(role(service), row.topic, f"{service}:{row.message_id}", row.body, mandatory)
 
 
 class Relay:
@@ -143,8 +144,8 @@ class Relay:
         self.service = service
         self.engine = engine
         self.publisher = publisher
-        # only these are published as `mandatory`: an event that no contract consumes may have no queue
-        self._routed = {topic for topic, event in events().items() if event.consumers}
+        # only these are published as `mandatory`: an event that nobody here consumes may have no queue
+        self._routed = {topic for topic, event in events().items() if publisher.topology.hears(event)}
         self._resting: dict[int, float] = {}
         metrics.OUTBOX_LAG.labels(service)
         metrics.RELAY_FAILURES.labels(service)

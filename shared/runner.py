@@ -23,7 +23,7 @@ from nameko.runners import ServiceRunner
 from shared import failures, health, migrate, patience, watchdog
 from shared.bus import agreement
 from shared.bus import connection as broker
-from shared.settings import SERVICES, Environment, Settings
+from shared.settings import SERVICES, Environment, Settings, role
 
 log = logging.getLogger("tuanqiao.runner")
 WORKERS = 64
@@ -33,6 +33,12 @@ LONGEST_PAUSE = 5.0
 Result = TypeVar("Result")
 
 
+def service_class(name: str) -> Any:
+    """Return the class of a service by its name; of a bridge the one that was made for its peer."""
+    module = import_module(f"services.{role(name)}.service")
+    return module.Service if role(name) == name else module.SERVICES[name]
+
+
 def own_settings(names: list[str], settings: Settings) -> dict[str, object]:
     """Return the named services' own settings, read from the environment.
 
@@ -40,8 +46,7 @@ def own_settings(names: list[str], settings: Settings) -> dict[str, object]:
         settings.Wrong: A setting cannot be meant.
 
     """
-    services = {name: import_module(f"services.{name}.service").Service for name in names}
-    return {name: service.read_settings(Environment(), settings) for name, service in services.items()}
+    return {name: service_class(name).read_settings(Environment(), settings) for name in names}
 
 
 def start(names: list[str], settings: Settings, own: dict[str, object] | None = None) -> ServiceRunner:
@@ -56,7 +61,7 @@ def start(names: list[str], settings: Settings, own: dict[str, object] | None = 
 
     """
     _be_patient()
-    services = {name: import_module(f"services.{name}.service").Service for name in names}
+    services = {name: service_class(name) for name in names}
     for service in services.values():
         agreement.check(service)
     own = own if own is not None else own_settings(names, settings)

@@ -14,10 +14,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared.messages.words import PEERS
+
 SERVICES = ("orgs", "members", "transfers", "scheduler")
-"""The services that own a database and sit on the bus; the gateway owns nothing."""
+"""The services of every installation, each with a database and on the bus; the gateway owns nothing."""
+FEDERATION = "federation"
+"""The service that exists once for each bridge: `federation_bj`, with a database and a queue of its own."""
 LONGEST = 100_000
 """Of a setting that counts hours, days or months: what is longer cannot be added to a date."""
+
+
+def bridge(peer: str) -> str:
+    """Return the name of the service that keeps the bridge to a system."""
+    return f"{FEDERATION}_{peer.lower()}"
+
+
+def role(service: str) -> str:
+    """Return what contracts call a service: all bridges have one role."""
+    return FEDERATION if service.startswith(f"{FEDERATION}_") else service
 
 
 class Wrong(ValueError):
@@ -109,6 +123,7 @@ class Settings:
         database_prefix: The database of service `orgs` is called `<prefix>_orgs`.
         amqp_uri: RabbitMQ, or `memory://` for the bus inside this process.
         bus_prefix: Put before every name on the broker, so that several installations may share one.
+        peers: The other systems that a bridge leads to (FED-01).
         keys: Folder of key files; only `members` needs the private ones (`tuanqiao keys`).
         health_port: Where `/healthz`, `/readyz` and `/metrics` of this process listen; 0 switches them off.
         health_host: The address they listen on; nobody outside is shown them.
@@ -124,6 +139,12 @@ class Settings:
     health_host: str = "127.0.0.1"
     own_databases: Mapping[str, str] = field(default_factory=dict)
     bus_prefix: str = ""
+    peers: tuple[str, ...] = ()
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Return the services of this installation: those that all have, and a bridge for each peer."""
+        return (*SERVICES, *(bridge(peer) for peer in self.peers))
 
     def database(self, service: str) -> str:
         """Return the database address of `service`; `ORGS_DATABASE_URL` and the like override the rule."""
@@ -143,7 +164,9 @@ def from_environment(environment: Environment | None = None) -> Settings:
 
     """
     given = environment or Environment()
-    own = {service: given.text(f"{service.upper()}_DATABASE_URL") for service in SERVICES}
+    peers = _peers(given)
+    services = (*SERVICES, *(bridge(peer) for peer in peers))
+    own = {service: given.text(f"{service.upper()}_DATABASE_URL") for service in services}
     return Settings(
         database_url=given.text("DATABASE_URL", "postgresql://postgres@localhost:5432/"),
         database_prefix=given.text("TUANQIAO_DB_PREFIX", "tuanqiao"),
@@ -153,7 +176,19 @@ def from_environment(environment: Environment | None = None) -> Settings:
         health_host=given.text("TUANQIAO_HEALTH_HOST", "127.0.0.1"),
         bus_prefix=given.text("TUANQIAO_BUS_PREFIX"),
         own_databases={service: address for service, address in own.items() if address},
+        peers=peers,
     )
+
+
+def _peers(environment: Environment) -> tuple[str, ...]:
+    """Return the systems of `TUANQIAO_PEERS`, separated by commas."""
+    said = {one.strip() for one in environment.text("TUANQIAO_PEERS").upper().split(",")} - {""}
+    if said - set(PEERS):
+        raise Wrong(
+            f"TUANQIAO_PEERS is {','.join(sorted(said))!r};"
+            f" it has to be some of {', '.join(PEERS)} (docs/settings.md)"
+        )
+    return tuple(str(peer) for peer in PEERS if peer in said)
 
 
 def log_level(environment: Environment | None = None) -> str:

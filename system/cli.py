@@ -100,13 +100,23 @@ def run(
 
 
 @app.command()
-def serve(service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")]) -> None:
+def serve(
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}, federation.")],
+    peer: Annotated[str, typer.Argument(help="Of federation: to which system, as BJ.")] = "",
+) -> None:
     """Run one service on RabbitMQ and PostgreSQL until SIGTERM."""
     from shared import runner
 
-    if service not in SERVICES:
-        raise typer.BadParameter(f"one of {', '.join(SERVICES)}")
-    runner.serve(service, settings.from_environment())
+    made = settings.from_environment()
+    runner.serve(_service(made, service, peer), made)
+
+
+def _service(made: settings.Settings, name: str, peer: str = "") -> str:
+    """Return a service of this installation by its name, or by `federation` and its peer."""
+    service = settings.bridge(peer) if name == settings.FEDERATION else name
+    if service not in made.services:
+        raise typer.BadParameter(f"one of {', '.join(made.services)}; bridges are named by TUANQIAO_PEERS")
+    return service
 
 
 @app.command()
@@ -166,12 +176,10 @@ def restored(
     """
     from system import restored as system_restored
 
-    if service not in (*SERVICES, "all"):
-        raise typer.BadParameter(f"one of {', '.join(SERVICES)}, or all")
     made = settings.from_environment()
     try:
-        for one in SERVICES if service == "all" else [service]:
-            for line in system_restored.begin(made.database(one), one):
+        for one in made.services if service == "all" else [_service(made, service)]:
+            for line in system_restored.begin(made.database(one), one, made.services):
                 typer.echo(line)
     except system_restored.InUse as error:
         typer.echo(str(error), err=True)
@@ -392,7 +400,7 @@ def restore(
     point = restoring.Point(_instant(to), timeline=timeline)
     with _failing():
         pgbackrest = tool.Tool()
-        parts = restoring.plan(pgbackrest, services or SERVICES, point)
+        parts = restoring.plan(pgbackrest, services or settings.from_environment().services, point)
         when = f"{point.at:%Y-%m-%d %H:%M:%S %z}" if point.at else "the end of the WAL in the repository"
         for part in parts:
             where = f"in {pgbackrest.folders[part.stanza]}" if part.in_place else "in the running server"
@@ -576,7 +584,7 @@ def _day_of_year(text: str) -> tuple[int, int]:
 
 def _engines() -> list[tuple[str, sa.Engine]]:
     made = settings.from_environment()
-    return [(service, db.connect(made.database(service))) for service in SERVICES]
+    return [(service, db.connect(made.database(service))) for service in made.services]
 
 
 @app.command()
@@ -679,7 +687,7 @@ def _dead_messages() -> Iterator[tuple[Any, Iterator[Any]]]:
     from shared.bus import dead, topology
 
     made = settings.from_environment()
-    names = topology.Topology(made.bus_prefix)
+    names = topology.Topology.of(made)
     try:
         with closing(broker.connect(made.amqp_uri)) as connection:
             names.declare(connection)
@@ -692,11 +700,12 @@ def _dead_messages() -> Iterator[tuple[Any, Iterator[Any]]]:
 
 def _find(letter: str) -> tuple[sa.Engine, int]:
     service, _, number = letter.partition(":")
-    if service not in SERVICES or not number.isdigit():
+    made = settings.from_environment()
+    if service not in made.services or not number.isdigit():
         raise typer.BadParameter(
             "give a dead letter as SERVICE:ID or broker:ID, as `dead-letters list` shows it"
         )
-    return db.connect(settings.from_environment().database(service)), int(number)
+    return db.connect(made.database(service)), int(number)
 
 
 @dead_letters.command("show")
@@ -788,11 +797,9 @@ def republish(
     """
     from system import republish as again
 
-    if service not in SERVICES:
-        raise typer.BadParameter(f"one of {', '.join(SERVICES)}")
     made = settings.from_environment()
     try:
-        wanted = again.asked(service, since, topic or [])
+        wanted = again.asked(_service(made, service), since, topic or [])
     except again.CannotTell as error:
         raise typer.BadParameter(str(error)) from None
     counts = again.count(made, wanted)

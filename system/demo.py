@@ -564,7 +564,7 @@ class Demo:
 
         With `forget` the consumers have forgotten that they know them.
         """
-        for service in SERVICES:
+        for service in self.system.settings.services:
             with self.system.machinery(service).database.transaction() as tx:
                 tx.execute(sa.text("UPDATE outbox SET published_at = NULL"))
                 if forget:

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from eventlet import patcher
 
 from shared import clock, db, identity, migrate
-from shared.settings import SERVICES, Environment, Settings, from_environment
+from shared.settings import Environment, Settings, from_environment
 
 
 def make_keys(folder: Path) -> None:
@@ -103,7 +103,7 @@ class System:
 
         make_keys(self.settings.keys)
         migrate.upgrade(self.settings)
-        self.runner = runner.start(list(SERVICES), self.settings)
+        self.runner = runner.start(list(self.settings.services), self.settings)
         self.client = RpcClient(self.settings)
         return self
 
@@ -134,11 +134,11 @@ class System:
         ends = time.monotonic() + seconds
         quiet = 0
         while quiet < 3:
-            waiting = {service: self._waiting(service) for service in SERVICES}
+            waiting = {service: self._waiting(service) for service in self.settings.services}
             quiet = 0 if any(waiting.values()) else quiet + 1
             if time.monotonic() > ends:
                 raise TimeoutError(f"still waiting: {waiting}")
-            for service in SERVICES:
+            for service in self.settings.services:
                 self.machinery(service).relay.wake()
             time.sleep(pause)
 
@@ -162,7 +162,8 @@ def run(folder: Path, port: int) -> None:
 
     started = time.monotonic()
     # first what may be wrong in the settings: what has not been started need not be stopped
-    runner.own_settings(list(SERVICES), from_environment())
+    common = from_environment()
+    runner.own_settings(list(common.services), common)
     gateway_settings.read(Environment())
     settings = embedded_settings(folder)
     _serve(settings, folder, port, started)
@@ -175,7 +176,7 @@ def run(folder: Path, port: int) -> None:
 def _serve(settings: Settings, folder: Path, port: int, started: float) -> None:
     """Serve from a database that runs already, until Ctrl-C."""
     from services.gateway.app import create_app
-    from services.gateway.serving import green
+    from shared import green
     from system import world
 
     with System(settings) as system:

@@ -21,7 +21,7 @@ from shared.bus.publisher import Publisher
 from shared.bus.topology import Topology
 from shared.messages import events
 from shared.outbox import MESSAGE_ID, REMEMBERED, message_of
-from shared.settings import Settings
+from shared.settings import Settings, role
 
 BATCH = 200
 """Messages of one wait for confirms."""
@@ -61,7 +61,7 @@ def asked(service: str, since: str, topics: Sequence[str]) -> Asked:
         raise CannotTell(
             f"consumers remember {REMEMBERED.days} days; what is older might have its effect a second time"
         )
-    told = {topic: event for topic, event in events().items() if event.publisher == service}
+    told = {topic: event for topic, event in events().items() if event.publisher == role(service)}
     if unknown := sorted(set(topics) - set(told)):
         raise CannotTell(f"{service} does not tell {', '.join(unknown)}, but {', '.join(sorted(told))}")
     return Asked(service, at, list(topics) or [topic for topic, event in told.items() if event.consumers])
@@ -133,10 +133,10 @@ def tell(settings: Settings, wanted: Asked) -> Iterator[tuple[int, datetime]]:
 
 def _let_them_work(looking: kombu.Connection, settings: Settings, wanted: Asked) -> None:
     """Wait until no queue of a consumer is long."""
-    topology = Topology(settings.bus_prefix)
+    topology = Topology.of(settings)
     known = events()
-    consumers = {one for topic in wanted.topics for one in known[topic].consumers}
-    queues = [topology.event_queue(one).name for one in consumers]
+    roles = {one for topic in wanted.topics for one in known[topic].consumers}
+    queues = [topology.event_queue(one).name for one in topology.services if role(one) in roles]
     while any(_waiting(looking, queue) > ENOUGH for queue in queues):
         time.sleep(LOOK_AGAIN_SECONDS)
 

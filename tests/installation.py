@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from shared import db, migrate
 from shared.bus.topology import Topology
-from shared.settings import SERVICES, Settings
+from shared.settings import Settings, role
 
 ROOT = Path(__file__).parent.parent
 SERVER = os.environ.get("DATABASE_URL") or "postgresql://postgres@localhost:5432/"
@@ -53,10 +53,15 @@ def _name(settings: Settings, service: str) -> str:
 class Installation:
     """Processes, databases and queues under one prefix; nothing of it is left after `close`."""
 
-    def __init__(self, keys: Path, prefix: str | None = None, environ: dict[str, str] | None = None) -> None:
-        self.settings = Settings(
-            SERVER, prefix or f"tq_{uuid.uuid4().hex[:8]}", AMQP_URI, keys, 0, bus_prefix=TOPOLOGY.prefix
-        )
+    def __init__(
+        self,
+        keys: Path,
+        prefix: str | None = None,
+        environ: dict[str, str] | None = None,
+        peers: tuple[str, ...] = (),
+    ) -> None:
+        name = prefix or f"tq_{uuid.uuid4().hex[:8]}"
+        self.settings = Settings(SERVER, name, AMQP_URI, keys, 0, bus_prefix=TOPOLOGY.prefix, peers=peers)
         self.environ = {
             **os.environ,
             "DATABASE_URL": SERVER,
@@ -64,6 +69,7 @@ class Installation:
             "TUANQIAO_DB_PREFIX": self.settings.database_prefix,
             "TUANQIAO_BUS_PREFIX": TOPOLOGY.prefix,
             "TUANQIAO_KEYS": str(keys),
+            "TUANQIAO_PEERS": ",".join(peers),
             "PYTHONPATH": str(ROOT),
             **(environ or {}),
         }
@@ -81,10 +87,10 @@ class Installation:
             return
         server = sa.create_engine(db.address(SERVER).set(database="postgres"), isolation_level="AUTOCOMMIT")
         with server.connect() as tx:
-            for service in SERVICES:
+            for service in self.settings.services:
                 url = self.settings.database(service)
                 name = _name(self.settings, service)
-                template = _name(like, service) if like is not None else _migrated(service)
+                template = _name(like, service) if like is not None else _migrated(role(service))
                 tx.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
                 db.create_database(url)  # it is there: this sets what a copy does not take over
         server.dispose()
@@ -152,10 +158,10 @@ class Installation:
         for engine in self.engines.values():
             engine.dispose()
         if not keep_databases:
-            for service in SERVICES:
+            for service in self.settings.services:
                 db.drop_database(self.settings.database(service))
         with kombu.Connection(AMQP_URI) as connection:
-            TOPOLOGY.delete(connection)
+            Topology.of(self.settings).delete(connection)
 
 
 def tuanqiao(installation: Installation, *words: str) -> subprocess.CompletedProcess[str]:
@@ -176,7 +182,7 @@ def settle(house: Installation, seconds: float = 60) -> None:
     quiet = 0
     while quiet < 4:
         waiting = 0
-        for service in SERVICES:
+        for service in house.settings.services:
             with house.engine(service).connect() as tx:
                 waiting += tx.scalar(sa.text("SELECT count(*) FROM outbox WHERE published_at IS NULL"))
         quiet = 0 if waiting else quiet + 1

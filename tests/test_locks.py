@@ -21,6 +21,10 @@ LEASED = "nobody else takes them while the lease of whoever took them holds"
 SINGLE = "one row"
 TRANSFER = "the transfers that they are of are held, in one order"
 ONE_BY_ONE = {
+    "services.federation.arrivals:_ANSWER": TRANSFER,
+    "services.federation.arrivals:_END": TRANSFER,
+    "services.federation.arrivals:_KNOW": TRANSFER,
+    "services.federation.places:_TOUCH": HELD,
     "services.federation.quarantine:_DECIDE": SINGLE,
     "services.federation.store:_AGAIN": LEASED,
     "services.federation.store:_AWAY": SINGLE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy.engine import Connection
@@ -18,7 +18,16 @@ from services.federation import envelope, protocol, store
 from services.federation.envelope import LIVES, Opened, message_id, sha256, sign
 from services.federation.keys import Folder, Key
 from services.federation.protocol import MUST_ARRIVE, Act, Heard, Receiver, Sender, Side, State, Word
-from services.federation.schemas import DATASCHEMA, Integrated, Query, Refused, SentBack, Standing, Status
+from services.federation.schemas import (
+    DATASCHEMA,
+    Integrated,
+    Offer,
+    Query,
+    Refused,
+    SentBack,
+    Standing,
+    Status,
+)
 from services.federation.store import Doubt, Handover, Missing, Said
 from shared import clock
 from shared.messages.words import BridgeReason
@@ -27,6 +36,8 @@ NATIONAL = "national"
 """Our own system, as messages name it."""
 
 
+UNKNOWN_BRANCH = "unknown branch "
+"""Why a message waits in quarantine that names a branch of the peer which is not mirrored here yet."""
 NEVER_SEEN = Refused(reason=BridgeReason.NEVER_SEEN)
 """Why a hand-over has ended whose record the peer has signed never to have seen."""
 
@@ -43,7 +54,7 @@ class Told(NamedTuple):
     branch_id: int | None = None
 
 
-def _nobody(tx: Connection, told: Sequence[Told]) -> None:
+def _nobody(tx: Connection, told: Sequence[Any]) -> None:
     """Tell nobody."""
 
 
@@ -57,6 +68,7 @@ class Bridge:
         tell: Given what was heard, in its transaction.
         me: The own system.
         branches: Finds the peer's organisations among ours by their codes there; None: nobody asks.
+        ended: Given the transfers by which nobody comes, in the transaction that ends them here.
 
     """
 
@@ -65,6 +77,7 @@ class Bridge:
     tell: Callable[[Connection, Sequence[Told]], None] = _nobody
     me: str = NATIONAL
     branches: Callable[[Connection, Sequence[str]], dict[str, int]] | None = None
+    ended: Callable[[Connection, Sequence[str]], None] = _nobody
 
     def side(self, subject: str) -> Side:
         """Return our part in a transfer."""
@@ -95,6 +108,7 @@ class Turn:
     doubts: list[Doubt] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     branches: dict[str, int] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
 
     def act(self, deed: Deed) -> bool:
         """Do an act; return whether it may be done now."""
@@ -129,7 +143,7 @@ class Turn:
         branch = branch_code(found)
         if self.bridge.branches and branch is not None and branch not in self.branches:
             # after the next reading of the directory a person may have it applied again
-            self.doubt(found.envelope.subject, found.envelope.seq, f"unknown branch {branch}")
+            self.doubt(found.envelope.subject, found.envelope.seq, UNKNOWN_BRANCH + branch)
             return "quarantined"
         if found.word in protocol.REMEMBERED and found.word not in handover.heard:
             handover.heard.append(found.word)
@@ -165,10 +179,14 @@ class Turn:
         store.doubt(tx, self.doubts)
         if self.told:
             self.bridge.tell(tx, self.told)
+        if self.ended:
+            self.bridge.ended(tx, self.ended)
 
     def _go(self, handover: Handover, to: State) -> None:
         if to.value != handover.state:
             handover.state, handover.since = to.value, self.now
+            if to in (Receiver.REFUSED, Receiver.BACK):
+                self.ended.append(handover.subject)
 
     def _answer(self, handover: Handover, word: Word) -> msgspec.Struct:
         """Return what is said to a message without anybody being asked."""
@@ -200,8 +218,13 @@ class Turn:
 
 
 def branch_code(found: Opened) -> str | None:
-    """Return the code of the branch that takes the member, if the message is of one who has been taken."""
-    return found.data.branch.code if isinstance(found.data, Integrated) else None
+    """Return the code of the peer's branch that a message names and that has to be known here.
+
+    That is the one that has taken our member, and the one that somebody leaves who is offered.
+    """
+    if isinstance(found.data, Integrated):
+        return found.data.branch.code
+    return found.data.from_org.code if isinstance(found.data, Offer) else None
 
 
 def branches_of(tx: Connection, bridge: Bridge, some: Iterable[Opened]) -> dict[str, int]:
@@ -235,6 +258,15 @@ def question(handover: Handover, about_record: bool) -> Deed:
     """Return the act that asks the peer where a transfer stands, or for the record's fate (FED-13)."""
     data = Query(about="record" if about_record else "transfer", heard_seq=handover.their_seq)
     return Deed(handover.subject, Act.ASK_RECORD if about_record else Act.ASK, data)
+
+
+def refusal(handover: Handover, reason: BridgeReason, text: str) -> Deed:
+    """Return the act by which a transfer ends on the receiver's side, as it stands now."""
+    for act in (Act.REFUSE, Act.SEND_BACK, Act.GIVE_UP):
+        if protocol.act(state_of(handover), act, heard_of(handover)) is not None:
+            break
+    made = SentBack if act is Act.SEND_BACK else Refused
+    return Deed(handover.subject, act, made(reason=reason, text=text))
 
 
 def state_of(handover: Handover) -> State:

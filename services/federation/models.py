@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from shared import db, inbox, lives, outbox
+from shared import db, directory, inbox, lives, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -137,6 +137,42 @@ line = sa.Table(
     sa.CheckConstraint("one", name="one"),
     comment="one row: whether the peer answers",
 )
+
+arrivals = sa.Table(
+    "arrivals",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("command_id", sa.Uuid, nullable=False, unique=True, comment="of the request to transfers"),
+    sa.Column("source_branch_id", sa.BigInteger, nullable=False, comment="in our mirror of the peer"),
+    sa.Column("target_org_id", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("remark", sa.Text, nullable=False),
+    sa.Column("member_id", sa.BigInteger, comment="as members knows the person; null until it has answered"),
+    sa.Column("transfer_id", sa.BigInteger, unique=True, comment="ours; null until transfers has answered"),
+    sa.Column("end_code", sa.Text, comment="why the peer has called it off"),
+    sa.Column("end_note", sa.Text),
+    comment="who is offered to us: the transfer here that belongs to each transfer of the peer",
+)
+
+org_directory, _ = directory.tables(metadata)
+org_directory.append_column(
+    sa.Column(
+        "changed_at",
+        _time,
+        nullable=False,
+        server_default=sa.text("clock_timestamp()"),
+        comment="the order of our own directory at the door",
+    )
+)
+sa.Index("ix_org_directory_changed_at", org_directory.c.changed_at, org_directory.c.org_id)
+sa.Index(
+    "ix_org_directory_peer_code",
+    org_directory.c.system,
+    org_directory.c.peer_code,
+    postgresql_where=sa.text("peer_code IS NOT NULL"),
+)
+sa.Index("ix_org_directory_name", sa.text("normalize(name, NFKC)"), _table=org_directory)
+sessions_ended.tables(metadata)
 
 lives.table(metadata)
 outbox.table(metadata)

@@ -6,17 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.federation import protocol, store
+from services.federation import store
 from services.federation.envelope import opened_before
-from services.federation.handovers import Bridge, Deed, Turn, branches_of, heard_of, state_of
-from services.federation.protocol import Act
-from services.federation.schemas import Refused, SentBack
+from services.federation.handovers import UNKNOWN_BRANCH, Bridge, Turn, branches_of, refusal
 from shared import db
-from shared.messages.words import BridgeReason
+from shared.messages.words import BridgeReason, OrgKind
 
 
 class Decision(StrEnum):
@@ -51,9 +48,26 @@ _DECIDE = sa.text("""
     UPDATE received r SET state = :state FROM decided d WHERE r.subject = d.subject AND r.seq = d.seq""")
 
 
+_KNOWN_NOW = sa.text(f"""
+    SELECT q.subject, q.seq FROM quarantine q
+    JOIN org_directory d ON d.system = :peer AND d.peer_code = substr(q.why, length('{UNKNOWN_BRANCH}') + 1)
+    WHERE q.decision IS NULL AND starts_with(q.why, '{UNKNOWN_BRANCH}')
+        AND d.kind = '{OrgKind.BRANCH}' AND NOT d.deleted
+    ORDER BY q.found_at LIMIT :limit""")
+MOST_AGAIN = 100
+
+
 def waiting(tx: Connection, limit: int) -> list[Waiting]:
     """Return what waits for a decision, the oldest first."""
     return db.rows(Waiting, tx.execute(_WAITING, {"limit": limit}))
+
+
+def apply_known(tx: Connection, bridge: Bridge, now: datetime) -> int:
+    """Apply what has waited for a branch that a reading of the directory has brought; return how many."""
+    found = tx.execute(_KNOWN_NOW, {"peer": bridge.peer, "limit": MOST_AGAIN}).all()
+    store.lock(tx, [row.subject for row in found])
+    places = [store.Place(row.subject, row.seq) for row in found]
+    return sum(decide(tx, bridge, place, Decision.APPLIED, "", None, now) for place in places)
 
 
 def decide(
@@ -62,7 +76,7 @@ def decide(
     place: store.Place,
     decision: Decision,
     reason: str,
-    person_id: int,
+    person_id: int | None,
     now: datetime,
 ) -> bool:
     """Do with a message what a person says; return whether it could be done.
@@ -84,7 +98,7 @@ def decide(
             return False
     elif decision is Decision.REFUSED:
         state = Decision.DISCARDED.value
-        if not turn.act(_refusal(handovers[place.subject], reason)):
+        if not turn.act(refusal(handovers[place.subject], BridgeReason.OTHER, reason)):
             return False
     turn.write(tx)
     tx.execute(
@@ -100,14 +114,3 @@ def decide(
         },
     )
     return True
-
-
-def _refusal(handover: store.Handover, reason: str) -> Deed:
-    """Return the act by which a transfer ends on the receiver's side, as it stands now."""
-    for act in (Act.REFUSE, Act.SEND_BACK, Act.GIVE_UP):
-        if protocol.act(state_of(handover), act, heard_of(handover)) is not None:
-            break
-    made: msgspec.Struct = Refused(reason=BridgeReason.OTHER, text=reason)
-    if act is Act.SEND_BACK:
-        made = SentBack(reason=BridgeReason.OTHER, text=reason)
-    return Deed(handover.subject, act, made)

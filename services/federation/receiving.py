@@ -99,7 +99,7 @@ class _Taking:
         self.opened: dict[Place, Opened] = {}
         # of what came early and may have its turn now, too
         held = [one for some in self.early.values() for one in some.values() if one.state == "held"]
-        before = [opened_before(one.jws) for one in held if one.type == Type.INTEGRATED]
+        before = [opened_before(one.jws) for one in held if one.type in (Type.INTEGRATED, Type.OFFER)]
         turn.branches = branches_of(tx, turn.bridge, [*before, *fresh])
         self.received: dict[Place, Received] = {}
         self.given: list[store.Receipt] = []

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -106,6 +107,11 @@ _BEGIN = sa.text(f"""
     -- all write in one order, so no two of them wait for each other
     ORDER BY subject
     ON CONFLICT DO NOTHING""")
+_NEVER_BEGIN = sa.text(f"""
+    INSERT INTO handovers ({columns(Handover)})
+    SELECT subject, side, :state, '{{}}', 0, '', 0, '', :now, NULL FROM {recordset(_Side)}
+    ORDER BY subject
+    ON CONFLICT DO NOTHING""")
 _LOCK = sa.text(f"""
     SELECT {columns(Handover)} FROM handovers
     WHERE subject = ANY(CAST(:subjects AS text[])) ORDER BY subject FOR UPDATE""")
@@ -137,6 +143,12 @@ _EARLY = sa.text(f"""
 def begin(tx: Connection, sides: dict[str, str], now: datetime) -> None:
     """Have a row for each transfer, each with our part in it; those that are there stay as they are."""
     db.run(tx, _BEGIN, [_Side(subject, side) for subject, side in sides.items()], now=now)
+
+
+def never_begin(tx: Connection, subjects: Collection[str], side: str, state: str, now: datetime) -> None:
+    """Have transfers that are not begun end without a word; those that are stay as they are."""
+    rows = [msgspec.to_builtins(_Side(subject, side)) for subject in subjects]
+    tx.execute(_NEVER_BEGIN, {"items": msgspec.json.encode(rows).decode(), "state": state, "now": now})
 
 
 def lock(tx: Connection, subjects: Collection[str]) -> dict[str, Handover]:

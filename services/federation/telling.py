@@ -1,7 +1,8 @@
-"""What the peer has said of our members who leave, as events for transfers (FED-10, FED-13).
+"""What the peer has said, told to the rest of the system as it is heard (FED-10, FED-13).
 
-Its right is the peer's signature, which the door has checked. What it says of those who come goes to members
-first, which alone opens what is sealed; that part is not here.
+Each in the transaction that has heard it; its right is the peer's signature, which the door has checked. Of
+our members who leave transfers is told at once; who comes goes to members first, which alone opens what is
+sealed (`arriving`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from services.federation.handovers import Told
+from services.federation import arriving, places
+from services.federation.handovers import Bridge, Told
+from services.federation.keys import Folder
 from services.federation.protocol import Side, Word
+from services.federation.reasons import in_our_words
 from services.federation.schemas import Integrated, Progress, Refused, SentBack
 from shared.messages import Event
 from shared.messages.federation import (
+    ArrivalEnded,
     RemoteAccepted,
     RemoteIntegrated,
     RemoteProgress,
@@ -23,17 +28,24 @@ from shared.messages.federation import (
     RemoteRefused,
     RemoteSentBack,
 )
-from shared.messages.words import BridgeReason
 from shared.outbox import emit
 
 
-def teller(peer: str) -> Callable[[Connection, Sequence[Told]], None]:
-    """Return what tells transfers of a peer's messages, in the transaction that has heard them."""
+def bridge_to(peer: str, keys: Folder) -> Bridge:
+    """Return our end of the bridge to a peer, which tells the rest of the system what it hears."""
 
     def tell(tx: Connection, told: Sequence[Told]) -> None:
         emit(tx, [event for one in told if (event := event_of(peer, one)) is not None])
+        arriving.on_heard(tx, made, told)
 
-    return tell
+    def ended(tx: Connection, subjects: Sequence[str]) -> None:
+        emit(tx, [ArrivalEnded(subject=one, peer=peer) for one in subjects])
+
+    def branches(tx: Connection, codes: Sequence[str]) -> dict[str, int]:
+        return places.branches(tx, peer, codes)
+
+    made = Bridge(peer, keys, tell, branches=branches, ended=ended)
+    return made
 
 
 def receipts(peer: str) -> Callable[[Connection, Sequence[str], datetime], None]:
@@ -71,19 +83,8 @@ def event_of(peer: str, told: Told) -> Event | None:
         )
     if isinstance(data, Refused | SentBack):
         kind = RemoteRefused if isinstance(data, Refused) else RemoteSentBack
-        code, note = _reason(data)
+        code, note = in_our_words(data.reason, data.text)
         return kind(transfer_id=transfer, peer=peer, code=code, note=note)
     if isinstance(data, Integrated) and told.branch_id is not None:
         return RemoteIntegrated(transfer_id=transfer, peer=peer, branch_id=told.branch_id)
     return None
-
-
-def _reason(data: Refused | SentBack) -> tuple[str, str]:
-    """Return our code for a reason, and the text that came with it.
-
-    A reason that is not in the list is `other`, told with its text; without any, by its code.
-    """
-    known = BridgeReason.known(data.reason)
-    if known is None:
-        return str(BridgeReason.OTHER), data.text or data.reason
-    return known.ours or str(known), data.text

@@ -11,8 +11,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from shared import db
 from shared.identity import Verifier
-from shared.messages.words import PEERS
-from shared.settings import Environment, Wrong
+from shared.settings import Environment
 from shared.settings import Settings as Common
 
 
@@ -67,19 +66,8 @@ def read(environment: Environment, common: Common) -> Settings:
         mail_server=mail_server,
         mail_port=mail_port,
         mail_from=environment.text("TUANQIAO_MAIL_FROM", "tuanqiao@localhost"),
-        peers=_peers(environment),
+        peers=frozenset(common.peers),
     )
-
-
-def _peers(environment: Environment) -> frozenset[str]:
-    """Return the systems of `TUANQIAO_PEERS`, separated by commas."""
-    said = {one.strip() for one in environment.text("TUANQIAO_PEERS").upper().split(",")} - {""}
-    if said - set(PEERS):
-        raise Wrong(
-            f"TUANQIAO_PEERS is {','.join(sorted(said))!r};"
-            f" it has to be some of {', '.join(PEERS)} (docs/settings.md)"
-        )
-    return frozenset(said)
 
 
 def of(tx: Connection | Engine) -> Settings:

@@ -176,6 +176,7 @@ def _told_across(trigger: Trigger, entered: Iterable[State]) -> list[str]:
     # What the other system has ended it knows.
     if saga.target_of(trigger) in saga.FINAL and trigger not in (Trigger.MOVED, *saga.FROM_BRIDGE):
         columns = {"cause": f"'{trigger}'", "code": "end_code", "note": "end_note"}
+        columns["arrival"] = f"initiator = '{saga.Initiator.PEER}'"
         selects.append(tell(messages.CrossingEnded, "moved", "WHERE peer <> ''", **columns))
     return selects
 

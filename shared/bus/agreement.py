@@ -15,6 +15,7 @@ from typing import Any
 
 import shared.messages
 from shared.messages import Command, Query, events
+from shared.settings import role
 
 
 class Disagreement(RuntimeError):
@@ -50,7 +51,7 @@ def differences(service: Any) -> list[str]:
 
 def _unbound(service: Any) -> Iterator[str]:
     """Name the events that a service handles and that never come to it."""
-    name = service.name
+    name = role(service.name)
     for event in service.events:
         if name not in event.consumers:
             yield (
@@ -63,7 +64,7 @@ def _unbound(service: Any) -> Iterator[str]:
 
 def _unheard(service: Any) -> Iterator[str]:
     """Name the events that come to a service and that it does not handle."""
-    name = service.name
+    name = role(service.name)
     for event in events().values():
         # only contracts: whoever imports this may have declared events of their own
         declared = event.__module__.startswith(shared.messages.__name__)
@@ -78,7 +79,7 @@ def _unheard(service: Any) -> Iterator[str]:
 
 def _misplaced(service: Any) -> Iterator[str]:
     """Name the calls that a service answers and that are sent to another."""
-    name = service.name
+    name = role(service.name)
     for call in (*service.commands, *service.queries):
         if call.service != name:
             yield (
@@ -90,7 +91,7 @@ def _misplaced(service: Any) -> Iterator[str]:
 
 def _unanswered(service: Any) -> Iterator[str]:
     """Name the calls that are sent to a service and that it does not answer."""
-    name = service.name
+    name = role(service.name)
     for kind, declared, table in (
         ("commands", Command, service.commands),
         ("queries", Query, service.queries),

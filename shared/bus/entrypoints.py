@@ -105,7 +105,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
     @property
     def topology(self) -> Topology:
         """Return the names of this installation on the broker."""
-        return Topology(self.container.config["SETTINGS"].bus_prefix)
+        return Topology.of(self.container.config["SETTINGS"])
 
     @property
     def linger(self) -> float:

@@ -61,7 +61,7 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         self._amqp_uri = settings.amqp_uri
-        self._topology = Topology(settings.bus_prefix)
+        self.topology = Topology.of(settings)
         self._connection: kombu.Connection | None = None
         self._channel: Any = None
         self._sent = 0
@@ -127,7 +127,7 @@ class Publisher:
         try:
             self._channel.basic_publish(
                 prepared,
-                exchange=self._topology.prefix + message.exchange,
+                exchange=self.topology.prefix + message.exchange,
                 routing_key=message.topic,
                 mandatory=message.mandatory,
             )
@@ -138,7 +138,7 @@ class Publisher:
         # no heartbeat: while nothing is published nobody reads the connection, so nobody would answer one
         connection = broker.connect(self._amqp_uri, heartbeat=0)
         try:
-            self._topology.declare(connection)
+            self.topology.declare(connection)
             channel = connection.channel()
             channel.confirm_select()
             if not broker.is_memory(connection):

@@ -24,7 +24,7 @@ from shared.errors import Refusal, Refused
 from shared.messages import Act, Command, Query
 from shared.messages.decoding import bad
 from shared.messages.limits import MAX_ID
-from shared.settings import Settings
+from shared.settings import FEDERATION, Settings, bridge
 from shared.translations import N_
 
 log = logging.getLogger("tuanqiao.rpc")
@@ -64,7 +64,7 @@ class RpcClient:
 
     def __init__(self, settings: Settings) -> None:
         self._amqp_uri = settings.amqp_uri
-        self._topology = Topology(settings.bus_prefix)
+        self._topology = Topology.of(settings)
         self._reply_to = ""
         self._waiting: dict[str, Waiting] = {}
         self._outgoing: dict[str, deque[Waiting]] = {}
@@ -128,7 +128,9 @@ class RpcClient:
         for call, request in calls:
             waiting, correlation_id = Waiting(), uuid.uuid4().hex
             try:
-                self.send(call, encoded(request), waiting, correlation_id, token, org_id, request_id, timeout)
+                service = self._service_of(call, request)
+                body = encoded(request)
+                self.send(call, body, waiting, correlation_id, token, org_id, request_id, timeout, service)
                 under_way.append((correlation_id, waiting))
             except Refused as refused:
                 under_way.append((correlation_id, refused))
@@ -136,6 +138,20 @@ class RpcClient:
             self._reply(call, correlation_id, sent, started, timeout)
             for (call, _), (correlation_id, sent) in zip(calls, under_way, strict=True)
         ]
+
+    def _service_of(self, call: Command | Query, request: Any) -> str:
+        """Return who answers a call: of the bridges the one to the peer that all of its items name.
+
+        Raises:
+            Refused: `no_bridge`, none of this installation leads there.
+
+        """
+        if call.service != FEDERATION:
+            return call.service
+        peers = {str(item.peer) for item in (request if call.many else [request])}
+        if len(peers) != 1 or not peers <= set(self._topology.peers):
+            raise Refused("no_bridge")
+        return bridge(peers.pop())
 
     def _reply(
         self,
@@ -176,8 +192,9 @@ class RpcClient:
         org_id: int | None = None,
         request_id: str = "",
         timeout: float = CALL_SECONDS,
+        service: str = "",
     ) -> None:
-        """Send an encoded call; `waiting` is told when the answer is here.
+        """Send an encoded call to its service, or the one that is named; `waiting` is told of the answer.
 
         Calls made at the same time leave together in one message: what is put down while the last
         one leaves.
@@ -187,7 +204,7 @@ class RpcClient:
         if not self._listening.wait(min(timeout, broker.CONNECT_SECONDS)):
             raise Refused("unavailable")
         waiting.queue_name = self._topology.call_queue(
-            call.service, "commands" if call.many else "queries"
+            service or call.service, "commands" if call.many else "queries"
         ).name
         waiting.repeats = 0 if isinstance(call, Act) else REPEATS
         waiting.call = Call(

@@ -1,6 +1,6 @@
 """Names on the broker, and their declaration.
 
-One topic exchange per publishing service, named after the service. One quorum queue
+One topic exchange per publishing service, named after its role. One quorum queue
 `<service>.events` per consuming service, bound to the topics its contracts name. One classic queue
 each for a service's commands and queries: calls are repeated by their callers, so they need no
 replicated log, and their queues end with the node that they live on, so that they can be declared at
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from amqp.exceptions import PreconditionFailed
 from kombu import Connection, Exchange, Queue, binding
 
-from shared.messages import events
-from shared.settings import SERVICES
+from shared.messages import Event, events
+from shared.settings import SERVICES, Settings, bridge, role
 
 
 def publishers() -> list[str]:
-    """Return whoever has an exchange: every service, and whoever an event names as its publisher."""
+    """Return whoever has an exchange: every service, and the bridges together one."""
     return sorted({*SERVICES, *(event.publisher for event in events().values())})
 
 
@@ -34,9 +34,28 @@ only what kills its process each time may get there.
 
 @dataclass(frozen=True)
 class Topology:
-    """The names of one installation; `prefix` stands before each, so that several may share a broker."""
+    """The names of one installation; `prefix` stands before each, so that several may share a broker.
+
+    Each of its `peers` has a bridge, which is a service of its own. All of them publish to one exchange, and
+    each is told all that is meant for bridges.
+    """
 
     prefix: str = ""
+    peers: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Topology:
+        """Return the names of an installation."""
+        return cls(settings.bus_prefix, settings.peers)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Return who has queues."""
+        return (*SERVICES, *map(bridge, self.peers))
+
+    def hears(self, event: type[Event]) -> bool:
+        """Return whether there is anybody here whom an event is told."""
+        return any(role(service) in event.consumers for service in self.services)
 
     @property
     def dead_queue(self) -> str:
@@ -52,7 +71,7 @@ class Topology:
         bindings = [
             binding(self.exchange(event.publisher), routing_key=topic)
             for topic, event in events().items()
-            if service in event.consumers
+            if role(service) in event.consumers
         ]
         return Queue(
             f"{self.prefix}{service}.events",
@@ -78,7 +97,7 @@ class Topology:
         channel = connection.channel()
         for queue in self._call_queues():
             channel.queue_delete(queue.name)
-        for service in SERVICES:
+        for service in self.services:
             channel.queue_delete(self.event_queue(service).name)
         for publisher in publishers():
             channel.exchange_delete(self.exchange(publisher).name)
@@ -98,7 +117,7 @@ class Topology:
         channel = connection.channel()
         for publisher in publishers():  # all exchanges before the first queue, whose bindings name them
             self.exchange(publisher)(channel).declare(nowait=True)
-        for service in SERVICES:
+        for service in self.services:
             queue = self.event_queue(service)(channel)
             queue.queue_declare(nowait=True)
             for one in queue.bindings:  # kombu's `declare` would declare and await each exchange again
@@ -116,7 +135,8 @@ class Topology:
             self._declare_calls(connection)
 
     def _call_queues(self) -> list[Queue]:
-        return [self.call_queue(service, kind) for service in SERVICES for kind in ("commands", "queries")]
+        kinds = ("commands", "queries")
+        return [self.call_queue(service, kind) for service in self.services for kind in kinds]
 
     def _declare_calls(self, connection: Connection) -> None:
         queues = self._call_queues()

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 
 from shared import clock
-from shared.settings import SERVICES, Settings
+from shared.settings import Settings
 from system.backup import manifest
 from system.backup.tool import Backup, Failed, Stanza, Tool
 
@@ -24,7 +24,7 @@ def clusters(settings: Settings, tool: Tool) -> dict[str, list[str]]:
     """
     stanzas = {cluster.system_id: name for name in tool.folders for cluster in tool.info(name).db}
     found: dict[str, list[str]] = {name: [] for name in tool.folders}
-    for service in SERVICES:
+    for service in settings.services:
         number = manifest.system_id(settings, service)
         if number not in stanzas:
             raise Failed(f"the database of {service} lies in no cluster that {tool.config} names")

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from shared import audit, db
-from shared.settings import SERVICES, Settings
+from shared.settings import FEDERATION, Settings, role
 from system.audit_proof import LOGS
 
 KEPT = {
@@ -22,6 +22,7 @@ KEPT = {
     "members": ("memberships", "deleted_people", "letters", "audit_log"),
     "transfers": ("transfers", "audit", "audit_log"),
     "scheduler": ("kept_heads", "days"),
+    FEDERATION: ("handovers", "sent", "received", "receipts"),
 }
 """Tables that nothing is ever deleted from: what is restored has no fewer rows than were counted."""
 
@@ -132,7 +133,8 @@ def _missing_heads(tx: sa.Connection, heads: list[Head]) -> list[str]:
 def _count(tx: sa.Connection, service: str) -> dict[str, int]:
     for one in _PATIENCE:
         tx.execute(sa.text(one))
-    return {table: int(tx.scalar(sa.text(f'SELECT count(*) FROM "{table}"')) or 0) for table in KEPT[service]}
+    tables = KEPT[role(service)]
+    return {table: int(tx.scalar(sa.text(f'SELECT count(*) FROM "{table}"')) or 0) for table in tables}
 
 
 def _revision(tx: sa.Connection) -> str:
@@ -141,4 +143,4 @@ def _revision(tx: sa.Connection) -> str:
 
 def of_backup(annotations: Mapping[str, str]) -> list[Manifest]:
     """Return the manifests among a backup's annotations."""
-    return [read(annotations[service]) for service in SERVICES if service in annotations]
+    return [read(annotations[service]) for service in sorted(annotations) if role(service) in KEPT]

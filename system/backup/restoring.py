@@ -20,7 +20,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from shared import clock, db, migrate
-from shared.settings import SERVICES, Settings
+from shared.settings import Settings, role
 from system import restored
 from system.backup import manifest
 from system.backup.server import PrivateServer, folder_for
@@ -83,7 +83,7 @@ def plan(tool: Tool, services: Sequence[str], to: Point) -> list[Part]:
     parts = []
     for stanza in tool.folders:
         backups = tool.info(stanza).backup
-        held = [service for service in SERVICES if backups and service in backups[-1].annotation]
+        held = [one for one in (backups[-1].annotation if backups else ()) if role(one) in manifest.KEPT]
         wanted = [service for service in services if service in held]
         if wanted:
             _demand_age(stanza, backups, to)
@@ -152,7 +152,7 @@ def _in_place(settings: Settings, tool: Tool, part: Part, to: Point, scratch: Pa
             _compare(settings, server, _promised(tool, part, to))
             names = {one: str(db.address(settings.database(one)).database) for one in part.wanted}
             for one, name in names.items():
-                _begin_life(one, server.url(name), say)
+                _begin_life(settings, one, server.url(name), say)
             _promise_anew(tool, part, {one: server.url(name) for one, name in names.items()})
         finally:
             server.stop()
@@ -170,7 +170,7 @@ def _out_of_a_copy(settings: Settings, tool: Tool, part: Part, to: Point, scratc
     with _aside(tool, part, to, scratch) as server:
         _compare(settings, server, _promised(tool, part, to))
         for service, url in urls.items():
-            _begin_life(service, server.url(str(url.database)), say)
+            _begin_life(settings, service, server.url(str(url.database)), say)
             kept = _bring_over(server, url, tool.owner(part.stanza), scratch)
             _promise_anew(tool, part, {service: settings.database(service)})
             say(f"{service}: restored; what it was before is in the database {kept}, to be dropped by hand")
@@ -285,13 +285,13 @@ def _work(scratch: Path, owner: Owner) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _begin_life(service: str, url: str, say: Say) -> None:
+def _begin_life(settings: Settings, service: str, url: str, say: Say) -> None:
     """Have a restored database hand out nothing again that others have seen, before anybody connects."""
     if migrate.pending(service, url):
         after = f"then `tuanqiao restored {service}`, before it starts"
         say(f"{service}: its schema is an earlier one: `tuanqiao migrate`, {after}")
         return
-    for line in restored.begin(url, service):
+    for line in restored.begin(url, service, settings.services):
         say(line)
 
 

@@ -14,7 +14,7 @@ from amqp.exceptions import NotFound
 from shared import clock, migrate, readings
 from shared.bus import connection, dead
 from shared.bus.topology import Topology
-from shared.settings import SERVICES, Settings
+from shared.settings import Settings
 from system import audit_proof
 from system.doctor.comparisons import Engines, Look, Step
 from system.doctor.differences import Found
@@ -50,7 +50,7 @@ def versions(settings: Settings) -> list[Found]:
     """Return the services whose database has another schema than this program wants."""
     return [
         Found("schema_differs", 0, 0, service)
-        for service in SERVICES
+        for service in settings.services
         if migrate.pending(service, settings.database(service))
     ]
 
@@ -95,7 +95,7 @@ def _dead_at_broker(settings: Settings) -> list[Found]:
     """Return how many messages the broker has given up; they are counted, not taken out of their queue."""
     with closing(connection.connect(settings.amqp_uri)) as broker:
         try:
-            count = dead.count(broker, Topology(settings.bus_prefix))
+            count = dead.count(broker, Topology.of(settings))
         except NotFound:  # no service has ever been connected
             return []
     return [Found("dead_messages", 0, 0, f"{count} messages in the broker's dead queue")] if count else []
@@ -112,7 +112,7 @@ def _audit(settings: Settings) -> Step:
 def looks(settings: Settings) -> list[Look]:
     """Return the looks of this module."""
     return [
-        Alone("versions", lambda engines: Step(1, len(SERVICES), versions(settings))),
+        Alone("versions", lambda engines: Step(1, len(settings.services), versions(settings))),
         Alone("clocks", _clocks),
         Alone("dead", lambda engines: _dead(settings, engines)),
         Alone("audit", lambda engines: _audit(settings)),

@@ -10,7 +10,6 @@ import time
 from datetime import timedelta
 
 from shared import readings
-from shared.settings import SERVICES
 from system.doctor.comparisons import Engines, Outbox
 
 RECENT = timedelta(minutes=15)
@@ -23,9 +22,9 @@ class UnderWay:
 
     def __init__(self, engines: Engines) -> None:
         self.engines = engines
-        self.outboxes = [Outbox(service, RECENT) for service in SERVICES]
+        self.outboxes = [Outbox(service, RECENT) for service in engines]
         self.waiting = {one: self._waiting(one) for one in self.outboxes}
-        self.retried = {service: self._retried(service) for service in SERVICES}
+        self.retried = {service: self._retried(service) for service in engines}
 
     def _waiting(self, outbox: Outbox) -> set[int]:
         return {one.key for step in outbox.walk(self.engines, 0, readings.PIECE) for one in step.found}

@@ -15,7 +15,7 @@ from amqp import AMQPError
 
 from shared import db
 from shared.readings import PIECE
-from shared.settings import SERVICES, Settings
+from shared.settings import Settings
 from system.doctor import comparisons, looks, repairs, under_way
 from system.doctor.comparisons import Engines, Look
 from system.doctor.differences import SORTS, Found
@@ -101,7 +101,7 @@ class Visit:
     ) -> None:
         self.settings, self.plan, self.say = settings, plan, say
         self.engines: Engines = {
-            service: db.connect(settings.database(service), pool_size=2) for service in SERVICES
+            service: db.connect(settings.database(service), pool_size=2) for service in settings.services
         }
         self.place = _read(plan.state) if plan.resume else Place()
         self._saved = time.monotonic()

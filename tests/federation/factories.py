@@ -1,6 +1,7 @@
 """Keys, messages and bridges for tests."""
 
 import contextlib
+import itertools
 import json
 import socket
 import threading
@@ -14,10 +15,11 @@ import msgspec
 import sqlalchemy as sa
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from services.federation import envelope, keys, receiving
+from services.federation import envelope, keys, places, receiving
 from services.federation.handovers import Bridge, Deed, Told, perform
 from services.federation.protocol import MUST_ARRIVE, SENDS, Act, Type, Word
 from services.federation.schemas import DATA, DATASCHEMA, Receipt
+from shared.messages.orgs import OrgChanged
 
 NOW = datetime(2026, 7, 1, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -159,6 +161,31 @@ class End:
         with self.engine.begin() as tx:
             rows = tx.execute(sa.text(f"SELECT {columns} FROM {table} ORDER BY subject, seq"))
             return [tuple(row) for row in rows]
+
+
+def mirror(end: End, org_id: int, code: str, **more: Any) -> None:
+    """Have an end know an organisation: a branch of BJ unless something else is said; the newest holds."""
+    place = {
+        "org_id": org_id,
+        "parent_id": None,
+        "path": f"{org_id}.",
+        "kind": "branch",
+        "purpose": "ordinary",
+        "province": "11",
+        "system": "BJ",
+        "provincial_id": None,
+        "vault_id": None,
+        "name": ORG["name"],
+        "version": next(_versions),
+        "deleted": False,
+        "peer_code": code,
+        **more,
+    }
+    with end.engine.begin() as tx:
+        places.on_org_changed(tx, [OrgChanged(**place)], end.now)
+
+
+_versions = itertools.count(1)
 
 
 def example(word: Word) -> msgspec.Struct:

@@ -20,6 +20,7 @@ class MemberOffered(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
 
     transfer_id: TransferId
     peer: Word
@@ -39,6 +40,7 @@ class RecordSealed(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
 
     transfer_id: TransferId
     peer: Word
@@ -49,6 +51,7 @@ class ArrivalKnown(Event, frozen=True, kw_only=True):
     """Somebody whom another system offers may come; members has the person (FED-08, FED-14)."""
 
     publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
 
     subject: Subject
     peer: Word
@@ -59,6 +62,7 @@ class ArrivalUnfit(Event, frozen=True, kw_only=True):
     """Somebody whom another system offers cannot come: `code` is one of a bridge's reasons (FED-14)."""
 
     publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
 
     subject: Subject
     peer: Word

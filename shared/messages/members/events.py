@@ -157,7 +157,7 @@ class SessionEnded(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "members"
-    consumers: ClassVar[tuple[str, ...]] = ("orgs", "transfers")
+    consumers: ClassVar[tuple[str, ...]] = ("orgs", "transfers", "federation")
 
     session_id: UUID
     until: Instant

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from shared.messages import Event
+from shared.messages.federation import PeerCode
 from shared.messages.limits import (
     Digits,
     LogHash,
@@ -20,11 +21,11 @@ from shared.messages.limits import (
 class OrgChanged(Event, frozen=True, kw_only=True):
     """An organisation as it is now, created, edited or moved (ORG-10, ORG-23, MIG-09).
 
-    The highest version holds.
+    The highest version holds. `peer_code`: of one that another system keeps, its code there (FED-04).
     """
 
     publisher: ClassVar[str] = "orgs"
-    consumers: ClassVar[tuple[str, ...]] = ("members", "transfers")
+    consumers: ClassVar[tuple[str, ...]] = ("members", "transfers", "federation")
 
     org_id: OrgId
     parent_id: OrgId | None
@@ -40,6 +41,7 @@ class OrgChanged(Event, frozen=True, kw_only=True):
     deleted: bool
     industry: ToldText = ""
     division_code: Digits | None = None
+    peer_code: PeerCode | None = None
 
 
 class AdministratorChanged(Event, frozen=True, kw_only=True):
@@ -49,7 +51,7 @@ class AdministratorChanged(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "orgs"
-    consumers: ClassVar[tuple[str, ...]] = ("members", "transfers")
+    consumers: ClassVar[tuple[str, ...]] = ("members", "transfers", "federation")
 
     org_id: OrgId
     person_id: PersonId

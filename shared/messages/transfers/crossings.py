@@ -1,7 +1,7 @@
 """What transfers tells the bridge of a transfer that leads to another system or comes from one (FED-10).
 
 The bridge says to the other system what its own tables make of it. What has ended or is repeated there
-changes nothing, so each may be told again. They have no consumers until there is a bridge that runs.
+changes nothing, so each may be told again.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class ArrivalAnswered(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "transfers"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
 
     command_id: UUID
     peer: Word
@@ -69,6 +70,7 @@ class ArrivalAccepted(Event, frozen=True, kw_only=True):
     """All have agreed to somebody from another system; the record is awaited for this branch (FED-08)."""
 
     publisher: ClassVar[str] = "transfers"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
 
     transfer_id: TransferId
     member_id: PersonId
@@ -80,6 +82,7 @@ class ArrivalCompleted(Event, frozen=True, kw_only=True):
     """Somebody from another system is a member here now, in this branch (FED-10)."""
 
     publisher: ClassVar[str] = "transfers"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
 
     transfer_id: TransferId
     member_id: PersonId
@@ -92,10 +95,12 @@ class CrossingEnded(Event, frozen=True, kw_only=True):
     """A transfer to or from another system has ended here, and nobody has moved (FED-10).
 
     By the line of the trail `cause`: withdrawn, rejected, returned by the clock, not begun at all, or with a
-    record that could not be taken. What the other system has ended itself is not told.
+    record that could not be taken. What the other system has ended itself is not told. `arrival`: it was
+    of somebody who was to come from there.
     """
 
     publisher: ClassVar[str] = "transfers"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
 
     transfer_id: TransferId
     member_id: PersonId
@@ -103,3 +108,4 @@ class CrossingEnded(Event, frozen=True, kw_only=True):
     cause: Word
     code: Word
     note: Note
+    arrival: bool = False
