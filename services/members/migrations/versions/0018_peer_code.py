@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017_peer_code"
-down_revision = "0016_mirrored"
+revision = "0018_peer_code"
+down_revision = "0017_crossings"
 branch_labels = None
 depends_on = None
 
