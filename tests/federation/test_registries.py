@@ -17,11 +17,11 @@ from tests.federation.neighbours import Neighbours
 from tests.peers.gd.registry import check_digit
 
 PATIENCE = 20.0
-BRANCHES = {"BJ": "BJ-YY-1001", "GD": "7"}
-LEADING = {"BJ": "BJ-0001", "GD": "2"}
+BRANCHES = {"BJ": "BJ-YY-1001", "GD": "7", "FJ": "闽-0007"}
+LEADING = {"BJ": "BJ-0001", "GD": "2", "FJ": "闽-0002"}
 
 
-@pytest.fixture(scope="module", params=["BJ", "GD"])
+@pytest.fixture(scope="module", params=["BJ", "GD", "FJ"])
 def both(scratch, tmp_path_factory, request):
     """Our end, and a program whose people wait for somebody to play them; its door and ours are open."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -35,9 +35,16 @@ def places(file: Path) -> dict[str, Place]:
 def wrong_now(one: Path, other: Path) -> list[str]:
     """Return who is active twice or nowhere while both systems run.
 
-    One file is read before and after the other. Who did not change in it meanwhile was read in both at once.
+    One file is read before and after the other.
     """
-    before, there, after = places(one), places(other), places(one)
+    return wrong_in(places(one), places(other), places(one))
+
+
+def wrong_in(before: dict[str, Place], there: dict[str, Place], after: dict[str, Place]) -> list[str]:
+    """Return who is active twice or nowhere, by one system before and after the other was read.
+
+    Who did not change in it meanwhile was read in both at once.
+    """
     wrong = []
     for number in before.keys() | there.keys():
         if before.get(number) == after.get(number):

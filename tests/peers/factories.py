@@ -44,7 +44,7 @@ class Program:
         self.file = folder / f"{system}.db"
         self.log = folder / f"{system}.log"
         self.command = [sys.executable, "-m", f"tests.peers.{module}", "--port", str(port)]
-        self.command += ["--system", system] if module == "gd" else []
+        self.command += ["--system", system] if module in ("gd", "fj") else []
         self.command += ["--peer-url", f"http://127.0.0.1:{peer_port}", "--keys", str(keys)]
         self.command += ["--db", str(self.file), "--seed", str(seed)]
         for name, value in options.items():
