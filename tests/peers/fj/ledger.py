@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS orgs (nth INTEGER PRIMARY KEY, code TEXT NOT NULL UNI
 CREATE TABLE IF NOT EXISTS peer_orgs (code TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS members (number TEXT PRIMARY KEY, name TEXT NOT NULL, joined_on TEXT NOT NULL,
   org TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('active', 'on_the_way', 'gone')),
-  subject TEXT NOT NULL);
+  subject TEXT NOT NULL, papers TEXT NOT NULL DEFAULT '{}');
 CREATE TABLE IF NOT EXISTS stays (nth INTEGER PRIMARY KEY, number TEXT NOT NULL, state TEXT NOT NULL,
   org TEXT NOT NULL, subject TEXT NOT NULL, at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS stays_number ON stays (number);
@@ -85,7 +85,8 @@ class Book:
         return self._db.execute(query, values).fetchall()
 
     def one(self, query: str, *values) -> sqlite3.Row | None:
-        return self._db.execute(query, values).fetchone()
+        named = len(values) == 1 and isinstance(values[0], dict)
+        return self._db.execute(query, values[0] if named else values).fetchone()
 
     def insert(self, table: str, **row) -> None:
         names, marks = ", ".join(row), ", ".join("?" * len(row))
@@ -155,10 +156,10 @@ class Book:
     def settle(self, person: dict, org: str, subject: str, at: float) -> None:
         """Make somebody an active member, whether a row of theirs was there or not."""
         self._db.execute(
-            "INSERT INTO members VALUES (:number, :name, :joined_on, :org, 'active', :subject)"
-            " ON CONFLICT (number) DO UPDATE SET (name, joined_on, org, state, subject) ="
-            " (excluded.name, excluded.joined_on, excluded.org, 'active', excluded.subject)",
-            {"joined_on": "", **person, "org": org, "subject": subject},
+            "INSERT INTO members VALUES (:number, :name, :joined_on, :org, 'active', :subject, :papers)"
+            " ON CONFLICT (number) DO UPDATE SET (name, joined_on, org, state, subject, papers) ="
+            " (excluded.name, excluded.joined_on, excluded.org, 'active', excluded.subject, excluded.papers)",
+            {"joined_on": "", "papers": "{}", **person, "org": org, "subject": subject},
         )
         self._stay(person["number"], at)
 

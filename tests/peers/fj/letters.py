@@ -1,6 +1,7 @@
 """Messages, receipts, tokens and manifests: made for the peer, and read as the page says what is refused."""
 
 import re
+from datetime import date
 from typing import Any, NamedTuple
 
 from tests.peers.fj import clock, jose
@@ -88,6 +89,38 @@ class Fields(NamedTuple):
         return ""
 
 
+class Day(NamedTuple):
+    """A day in China."""
+
+    def wrong(self, value) -> str:
+        try:
+            good = 1900 <= date.fromisoformat(value).year <= 2199 and len(value) == 10
+        except (TypeError, ValueError):
+            good = False
+        return "" if good else "wrong_field"
+
+
+class Flag(NamedTuple):
+    """Yes or no."""
+
+    def wrong(self, value) -> str:
+        return "" if isinstance(value, bool) else "wrong_field"
+
+
+class Each(NamedTuple):
+    """A list, each of its items of a form."""
+
+    form: Any
+    most: int
+
+    def wrong(self, value) -> str:
+        if not isinstance(value, list):
+            return "wrong_field"
+        if len(value) > self.most:
+            return "too_long"
+        return next(filter(None, map(self.form.wrong, value)), "")
+
+
 ORG = Fields({"code?": Text(60), "name": Text(300), "phone?": Text(40)})
 SEALED = Text(24_000, OPAQUE, 20)
 ENDING = Fields({"reason": Text(40, OPAQUE), "text?": Text(1000, PROSE)})
@@ -142,6 +175,24 @@ RECEIPT = Fields(
         "time": Instant(),
     }
 )
+
+STAY = Fields({"branch": Text(300), "since": Day(), "until?": Day()})
+RECORD = Fields(
+    {
+        "subject": Text(64, OPAQUE),
+        "number": Text(40),
+        "name": Text(200),
+        "joined_on?": Day(),
+        "ethnic_group?": Text(60),
+        "development_number?": Text(60),
+        "phone?": Text(40),
+        "contact?": Text(60),
+        "emergency_contact?": Text(60),
+        "party?": Flag(),
+        "stays?": Each(STAY, 100),
+    }
+)
+"""What stands in a sealed record."""
 
 
 class Letter(NamedTuple):

@@ -1,12 +1,13 @@
 """FJ's people: members who leave, and administrators who decide after a while; whoever plays them, too."""
 
+import json
 import threading
 import traceback
 from datetime import date
 from typing import Any
 
 from tests.peers.control import Cannot
-from tests.peers.fj import clock, jose, people, rules
+from tests.peers.fj import clock, jose, letters, people, rules
 from tests.peers.fj.bureau import Bureau
 from tests.peers.fj.ledger import Book, Ledger
 from tests.peers.fj.mess import DAY
@@ -21,6 +22,8 @@ ASK_AGAIN = 600
 TURNS = 50  # transfers in one transaction
 DOUBLINGS = 6
 CALLS_OFF, REFUSES, GIVES_UP, SENDS_BACK, TYPED, ADDS = 0.05, 0.15, 0.04, 0.08, 0.1, 0.4
+MOST_STAYS = 100
+PAPERS = ("ethnic_group", "development_number", "phone", "contact", "emergency_contact", "party", "stays")
 FIRST_PHANTOM = 900_000
 WRONG = 8  # of so many members one has a number with a wrong checksum, if that fault is on
 CAN = {
@@ -210,18 +213,21 @@ class Staff:
 
     def record(self, book: Book, member, subject: str) -> dict:
         """Return a member's record, with the branches of before."""
-        stays = book.all(
-            "SELECT orgs.name, stays.at FROM stays JOIN orgs ON orgs.code = stays.org"
-            " WHERE number = ? AND state = 'active' ORDER BY stays.nth",
-            member["number"],
+        came = book.one(
+            "SELECT min(at) AS at FROM stays WHERE number = :number AND state = 'active' AND nth >"
+            " coalesce((SELECT max(nth) FROM stays WHERE number = :number AND state = 'gone'), 0)",
+            {"number": member["number"]},
         )
-        days = [clock.day(row["at"]) for row in stays]
-        said = [{"branch": row["name"], "since": day} for row, day in zip(stays, days, strict=True)]
-        for one, until in zip(said, days[1:], strict=False):
-            one["until"] = until
-        record = {"subject": subject, "number": member["number"], "name": member["name"], "stays": said[-50:]}
+        here = {"branch": book.org(member["org"])["name"], "since": clock.day(came["at"])}
+        papers = json.loads(member["papers"]) or {
+            "ethnic_group": "畲族" if member["name"][0] in "蓝雷钟" else "汉族"
+        }
+        before = papers.get("stays", [])
+        if before and before[-1].get("until") is None:
+            before[-1]["until"] = here["since"]
+        record = papers | {"subject": subject, "number": member["number"], "name": member["name"]}
         record |= {"joined_on": member["joined_on"]} if member["joined_on"] else {}
-        return record | {"ethnic_group": "畲族" if member["name"][0] in "蓝雷钟" else "汉族"}
+        return record | {"stays": [*before, here][-MOST_STAYS:]}
 
     def handed_over(self, book: Book, transfer) -> None:
         """Ask after a record that is not answered; keep the member only after `never_seen`."""
@@ -318,7 +324,9 @@ class Staff:
         now = clock.now()
         branch = book.org(transfer["org"])
         person = {"number": transfer["number"], "name": content["name"]}
-        person["joined_on"] = str(content.get("joined_on") or "")
+        person["joined_on"] = content.get("joined_on") or ""
+        kept = {name: content[name] for name in PAPERS if content.get(name)}
+        person["papers"] = json.dumps(kept, ensure_ascii=False)
         book.settle(person, branch["code"], transfer["subject"], now)
         self.bureau.act(
             book,
@@ -336,8 +344,8 @@ class Staff:
             person = jose.unseal(opening, "person+jwe", transfer["person"])
         except jose.Unreadable:
             return {"reason": "record_unreadable", "text": "档案无法读取"}, {}
-        if content.get("subject") != transfer["subject"]:
-            return {"reason": "record_unreadable", "text": "档案与业务不符"}, {}
+        if letters.RECORD.wrong(content) or content["subject"] != transfer["subject"]:
+            return {"reason": "record_unreadable", "text": "档案格式不符,或与业务不符"}, {}
         same = people.tidy(content.get("number")) == transfer["number"]
         if not same or content.get("name") != person.get("name"):
             return {"reason": "identity_differs"}, {}
