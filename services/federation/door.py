@@ -21,7 +21,8 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
-from services.federation import envelope, manifests, receiving
+from services.federation import directory as their_directory
+from services.federation import envelope, manifests, our_directory, receiving
 from services.federation.envelope import NotTaken, read_json, verified
 from services.federation.handovers import Bridge
 from services.federation.keys import NoKey
@@ -152,6 +153,17 @@ def app(bridge: Bridge, database: Database, allowance: Allowance | None = None) 
                 "time": clock.now(),
             }
         )
+
+    @made.get(their_directory.PATH)
+    def organisations() -> Response:
+        after, limit = request.args.get("after", ""), request.args.get("limit", "")
+        try:
+            place = our_directory.place_of(after)
+            size = min(their_directory.PAGE, max(1, int(limit or their_directory.PAGE)))
+        except ValueError:
+            return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "no_such_place")
+        with database.reading() as tx:
+            return _json(our_directory.page(tx, place, size, clock.now()))
 
     made.register_error_handler(HTTPException, _of_http)
     made.register_error_handler(NoKey, _without_key)

@@ -12,10 +12,12 @@ import requests
 import sqlalchemy as sa
 
 from services.federation import door, envelope
+from services.federation.calling import Address, Caller
+from services.federation.directory import Reader
 from services.federation.door import MOST_BYTES, MOST_MESSAGES, Allowance
 from services.federation.protocol import Act, Type, Word
 from shared import clock, db
-from tests.federation.factories import End, example, fields, message, part, served
+from tests.federation.factories import End, example, fields, message, mirror, part, served
 
 OURS, THEIRS = "national:7", "BJ:7"
 
@@ -302,3 +304,40 @@ def test_an_answer_is_heard_of(here, there, url):
 
     assert receipts(post(url, *there.said()), there) == [("stored", None)]
     assert here.state(OURS) == "kept" and here.told[-1].data == example(Word.REFUSED)
+
+
+def test_our_directory(here, there, url):
+    """FED-04: the peer reads our organisations page by page, and not those of others or deleted ones."""
+    here.now = clock.now() - timedelta(minutes=2)
+    for org_id in range(1, 8):
+        mirror(here, org_id, None, system="national", name=f"第{org_id}团支部", parent_id=org_id - 1 or None)
+    mirror(here, 4711, "BJ-1")
+    mirror(here, 3, None, system="national", name="更名", parent_id=2)
+    mirror(here, 7, None, system="national", deleted=True)
+    here.now = clock.now()
+    mirror(here, 8, None, system="national", name="刚刚")
+
+    database = db.Database(there.engine)
+    assert Reader(there.bridge, database, Caller(Address(url)), piece=2).read() == 6
+
+    with there.engine.begin() as tx:
+        pages = [json.loads(body) for body in tx.scalars(sa.text("SELECT body FROM outbox ORDER BY id"))]
+    read = [org for (page,) in pages for org in page["orgs"]]
+    assert {(org["code"], org["parent_code"], org["full_name"]) for org in read} == {
+        ("1", "", "第1团支部"),
+        ("3", "2", "更名"),
+        *((str(n), str(n - 1), f"第{n}团支部") for n in (2, 4, 5, 6)),
+    }
+
+
+@pytest.mark.parametrize("after", ["x", "1-", "-1", "1-2-3", "9" * 30 + "-1", "１-2", "9" * 18 + "-1"])
+def test_a_place_that_is_none(url, there, after):
+    """Whatever stands for a place in the directory is answered, never with a failure of ours."""
+    path = "/bridge/v1/orgs"
+    answer = requests.get(
+        f"{url}{path}",
+        {"after": after, "limit": "5"},
+        headers={"Authorization": f"Bearer {door.token(there.bridge, path)}"},
+        timeout=10,
+    )
+    assert answer.status_code == 422 and answer.json()["code"] == "no_such_place"
