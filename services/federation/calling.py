@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError
+
+from services.federation import envelope
+from services.federation.handovers import Bridge
+from services.federation.schemas import Token
+from shared import clock
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 90.0
 LONGEST_ANSWER = 1100 * 1024
@@ -65,6 +71,13 @@ class Address:
             cert_file=str(self.certificate) if self.certificate else None,
             key_file=str(self.private_key) if self.private_key else None,
         )
+
+
+def token(bridge: Bridge, path: str) -> str:
+    """Return what our own GET of a path shows to the peer."""
+    now = clock.now()
+    made = Token(source=bridge.me, dest=bridge.peer, path=path, time=now)
+    return envelope.sign(bridge.keys.ring().signing(now), envelope.TOKEN, msgspec.json.encode(made))
 
 
 class Caller:

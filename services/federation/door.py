@@ -194,13 +194,6 @@ class _Bucket(BaseConverter):
     regex = "[0-9a-f]{2}"
 
 
-def token(bridge: Bridge, path: str) -> str:
-    """Return what our own GET of a path shows to the peer."""
-    now = clock.now()
-    made = Token(source=bridge.me, dest=bridge.peer, path=path, time=now)
-    return envelope.sign(bridge.keys.ring().signing(now), envelope.TOKEN, msgspec.json.encode(made))
-
-
 def _is_peer(bridge: Bridge, path: str, shown: str) -> bool:
     """Return whether a header shows that the peer asks for this path, now."""
     kind, _, text = shown.partition(" ")

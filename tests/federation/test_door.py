@@ -11,7 +11,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from services.federation import door, envelope
+from services.federation import calling, door, envelope
 from services.federation.calling import Address, Caller
 from services.federation.directory import Reader
 from services.federation.door import MOST_BYTES, MOST_MESSAGES, Allowance
@@ -249,7 +249,7 @@ def ask(url: str, path: str, shown: str) -> requests.Response:
 
 def test_about(here, there, url):
     """The peer sees versions, limits, our time and our public keys; no private part is among them."""
-    answer = ask(url, "/bridge/v1/about", f"Bearer {door.token(there.bridge, '/bridge/v1/about')}")
+    answer = ask(url, "/bridge/v1/about", f"Bearer {calling.token(there.bridge, '/bridge/v1/about')}")
 
     said = answer.json()
     assert answer.status_code == 200
@@ -281,7 +281,7 @@ def test_about_is_for_the_peer(here, there, url):
         shown(time=(clock.now() + timedelta(seconds=70)).isoformat()),
         shown(time="yesterday"),
         shown(kind=envelope.MESSAGE),
-        f"Bearer {door.token(here.bridge, path)}",
+        f"Bearer {calling.token(here.bridge, path)}",
         f"Bearer {envelope.sign(key, envelope.TOKEN, msgspec.json.encode(fields(Type.OFFER)))}",
     ):
         answer = ask(url, path, wrong)
@@ -337,7 +337,7 @@ def test_a_place_that_is_none(url, there, after):
     answer = requests.get(
         f"{url}{path}",
         {"after": after, "limit": "5"},
-        headers={"Authorization": f"Bearer {door.token(there.bridge, path)}"},
+        headers={"Authorization": f"Bearer {calling.token(there.bridge, path)}"},
         timeout=10,
     )
     assert answer.status_code == 422 and answer.json()["code"] == "no_such_place"

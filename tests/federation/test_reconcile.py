@@ -8,7 +8,7 @@ import requests
 import sqlalchemy as sa
 from werkzeug.wrappers import Response
 
-from services.federation import door, envelope, manifests, reconcile
+from services.federation import calling, door, envelope, manifests, reconcile
 from services.federation.calling import Address, Caller, NoAnswer
 from services.federation.courier import Courier
 from services.federation.door import Allowance
@@ -214,7 +214,7 @@ def test_which_days(here):
 
 
 def ask(url: str, end: End, path: str) -> requests.Response:
-    shown = {"Authorization": f"Bearer {door.token(end.bridge, path)}"}
+    shown = {"Authorization": f"Bearer {calling.token(end.bridge, path)}"}
     return requests.get(f"{url}{path}", headers=shown, timeout=10)
 
 
