@@ -124,7 +124,7 @@ def test_the_card_of_the_member(monkeypatch):
     "path, node_no, receipted, words",
     [
         (LEAVING, 2, None, "申请已发往北京系统,对方还没有签收"),
-        (LEAVING, 2, NOON, "申请已交给北京系统,正在等待对方审批"),
+        (LEAVING, 2, NOON, "申请已发往北京系统,正在等待对方审批"),
         (LEAVING, 3, NOON, "组织关系仍在原团支部"),
         (COMING, 2, None, "正在等待北京系统移交档案"),
     ],

@@ -81,6 +81,7 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
         refused=refused,
         left=gone[0],
         who_left=FIRST + 5,
+        who_stays=FIRST + PEOPLE,
         **arrivals,
     )
 
@@ -128,7 +129,7 @@ def _mirror(town: Any) -> tuple[int, int]:
 
 def _enter(town: Any) -> None:
     """Enter graduates of the class who can sign in with the administrators' password."""
-    people = synthetic.people(PEOPLE, rng=random.Random(15), division_codes=["420115"], start=7_600_000)
+    people = synthetic.people(PEOPLE + 1, rng=random.Random(15), division_codes=["420115"], start=7_600_000)
     fullhouse.enter_graduates(
         town, [(FIRST + n, world.admission(one, CLASS)) for n, one in enumerate(people)]
     )

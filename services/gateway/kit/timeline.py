@@ -8,6 +8,12 @@ from typing import Any, NamedTuple
 from shared.messages.words import Code
 
 
+class Phone(str):
+    """A telephone number in a line, which can be called by a tap."""
+
+    is_phone = True
+
+
 class Step(NamedTuple):
     """A step of a timeline.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.page import policy_name, why, word
-from services.gateway.kit.timeline import Step
+from services.gateway.kit.timeline import Phone, Step
 from shared import clock
 from shared.messages.words import OnExpiry, System, TrailEvent, TransferState
 from shared.translations import N_
@@ -83,9 +83,11 @@ def now_there(progress: Any, mine: bool) -> str:
             system=there,
         )
     else:
-        now = _("申请已交给%(system)s,正在等待对方审批。", system=there)
+        now = _("申请已发往%(system)s,正在等待对方审批。", system=there)
     if mine:
-        return now + _("您现在不用做什么,有进展会收到消息;想了解进度的,请打电话询问。")
+        return now + _(
+            "您现在不用做什么,有进展会收到消息;想了解进度的,可以打这里的电话,或联系原团支部的管理员。"
+        )
     return now + _("本系统现在不用办理。")
 
 
@@ -167,9 +169,11 @@ def _node(
         lines.append((f"{word(step.event)}:", _decider(progress, node, step, orgs, people), step.at))
     if failed:
         lines += [(one,) for one in (why(item.end_code), item.end_note) if one]
+    if opened and is_there(item):
+        lines.append((word(_WAITS[item.state]),))
+    elif opened:
+        lines.append((*((item.node_opened_at,) if item.node_opened_at else ()), _("收到,等待审批")))
     if opened:
-        since = (item.node_opened_at,) if item.node_opened_at else ()
-        lines.append((*since, word(_WAITS.get(item.state, "")) or _("收到,等待审批")))
         then = word(item.on_expiry) if item.expires_at else word(OnExpiry.REMIND)
         if item.expires_at or not is_there(item):
             lines.append((_("最迟"), item.expires_at, then) if item.expires_at else (then,))
@@ -179,8 +183,8 @@ def _node(
         style = "stopped" if step.event in _STOPPED else "done"
     else:
         style = "open" if opened else "ahead"
-    at_desk = desk(progress) if opened else None
-    called = at_desk.phone if at_desk is not None else ""
+    at_desk = desk(progress) if opened else None  # whose number stands beside it
+    called = org.phone if org is not None and (at_desk is None or not at_desk.phone) else ""
     typed = item.target_name if node.state in _SENT and node.state != TransferState.ARRIVAL else ""
     return Step(
         style,
@@ -188,7 +192,7 @@ def _node(
         tag=step.event if step is not None and failed else "",
         where=org,
         typed=(item.peer, typed) if typed else (),
-        phone=called or (org.phone if org is not None and (failed or step is None) else ""),
+        phone=called if failed or step is None else "",
         lines=tuple(lines),
         sources=("DL-01", policy_name(item.policy)) if opened else (),
     )
@@ -229,7 +233,7 @@ def _reserved(progress: Any) -> datetime | None:
 def _desk(one: Any) -> tuple[str | datetime, ...]:
     """Return at whose desk a transfer lies in another system, with the number to call (FED-13)."""
     until = (_("最迟"), one.until) if one.until is not None else ()
-    return (one.since, one.organisation, *((one.phone,) if one.phone else ()), *until)
+    return (one.since, one.organisation, *((Phone(one.phone),) if one.phone else ()), *until)
 
 
 def _end(item: Any) -> Step:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import session
+from flask import redirect, session
 
 from services.gateway import kit
 from services.gateway.kit.language import gettext as _
@@ -14,7 +14,7 @@ from services.gateway.pages import course
 from shared import clock
 from shared.errors import Refusal
 from shared.messages import members, orgs, transfers
-from shared.messages.words import Code, OnExpiry, Rejection
+from shared.messages.words import Code, OnExpiry, Rejection, System
 
 
 @kit.blueprint.get("/my-branch")
@@ -25,6 +25,8 @@ def my_branch() -> Any:
     """
     profile = kit.call(members.who_am_i, members.WhoAmI())
     branch = profile.member.branch_id
+    if profile.system != System.NATIONAL:
+        return redirect("/")  # who is in a branch over there is known over there (FED-12)
     if branch is None:
         return kit.render("own/my_branch.html", org=None, superior=None, items=[])
     # Asked as the person alone: whoever acts for an organisation may see more of the others.
@@ -102,9 +104,18 @@ def _now(progress: Any, found: dict[int, Any]) -> Now | None:
     )
 
 
+def _can_start(profile: Any) -> bool:
+    """Return whether a member has something to start: from a branch here, with nothing under way (FED-12)."""
+    here = profile.member.branch_id is not None and profile.system == System.NATIONAL
+    return here and not profile.member.transfer_id
+
+
 @kit.blueprint.get("/")
 def home() -> Any:
-    """Personal centre: who I am, my transfer as a timeline, my history (BEY-02, TRF-33)."""
+    """Personal centre: who I am, my transfer as a timeline, my history (BEY-02, TRF-33).
+
+    Who has left for another system reads where the membership is, and what was here (FED-12).
+    """
     profile, mine = kit.calls(
         (members.who_am_i, members.WhoAmI()), (transfers.my_transfers, transfers.MyTransfers())
     )
@@ -124,6 +135,8 @@ def home() -> Any:
     if profile.member.branch_id is None and not acting:
         asked = kit.call(members.list_registrations, members.ListRegistrations(own=True))[:1]
         found |= kit.names([one.org_id for one in asked])[0]
+    if profile.system != System.NATIONAL and not acting:
+        return kit.render("own/left.html", profile=profile, orgs=found, mine=mine)
     rejected = (Rejection.known(mine[0].end_code) if mine else None) or Rejection.OTHER
     return kit.render(
         "own/home.html",
@@ -132,7 +145,7 @@ def home() -> Any:
         progress=progress,
         now_card=_now(progress, found),
         orgs=found,
-        can_start=profile.member.branch_id and not profile.member.transfer_id,
+        can_start=_can_start(profile),
         hints=[Refusal(code) for code in profile.hints],
         registration=asked[0] if asked else None,
         acting_org=found.get(acting or 0),

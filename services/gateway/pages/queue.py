@@ -132,6 +132,8 @@ class Row:
     unchecked: bool
     item: Any
     looked_at: bool = False
+    phone: str = ""
+    """Of the branch in another system that the person leaves."""
 
 
 def called(org: Any, whole: bool) -> str:
@@ -164,6 +166,7 @@ def row(item: Any, orgs: Mapping[int, Any], people: Mapping[int, Any], now: Any)
         findings=[kit.word(one) for one in item.checks],
         unchecked=person is not None and person.identity_check == IdentityCheck.UNCHECKED,
         item=item,
+        phone=source.phone if source is not None and source.system != System.NATIONAL else "",
         looked_at=bool(
             item.looked_until and item.looked_until > now and item.looked_by != session.get("person")
         ),

@@ -23,7 +23,7 @@ from services.gateway.pages import picking
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, transfers
 from shared.messages.limits import OrgId, PersonIds, TransferId
-from shared.messages.words import OrgKind, Plan, Reason
+from shared.messages.words import OrgKind, Plan, Reason, System
 from shared.reference import is_school
 
 SCHOOL, EMPLOYER = "学校名称", "工作单位名称"
@@ -211,6 +211,8 @@ def start() -> Any:
     form: Any = picking.settled(request.values, "division_code", "place_division")
     step = {"plan": 1, "fields": 2, "check": 3}.get((form.getlist("step") or [""])[-1], 1)
     profile = kit.call(members.who_am_i, members.WhoAmI())
+    if profile.system != System.NATIONAL:
+        return redirect("/")  # which says where it is started (FED-12)
     if profile.member.branch_id is None and (step > 1 or request.method == "POST"):
         raise Refused("branch_unknown")  # without a branch there is nothing to leave
     if request.method == "POST" and form.get("confirm"):

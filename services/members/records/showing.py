@@ -20,7 +20,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import Member, Post, Profile, Stay
-from shared.messages.words import IdentityCheck, PostCode
+from shared.messages.words import IdentityCheck, PostCode, System
 
 TICKET_LIFE = timedelta(hours=1)
 
@@ -245,6 +245,7 @@ def _profile(tx: Connection, row: store.Person) -> Profile:
         member=shown(row, True, next((post.post for post in posts if post.org_id == row.branch_id), "")),
         stays=stays,
         hints=_hints(settings.of(tx).ranges, row, branch),
+        system=System(branch.system) if branch is not None else System.NATIONAL,
         posts=[
             Post(
                 org_id=post.org_id,
@@ -258,8 +259,10 @@ def _profile(tx: Connection, row: store.Person) -> Profile:
 
 
 def _hints(issued: domain.Ranges, row: store.Person, branch: directory.Org | None) -> list[str]:
-    """Return what a person is asked to put right (MEM-13, MEM-23)."""
+    """Return what a person is asked to put right (MEM-13, MEM-23), nothing who has left (FED-12)."""
     hints: list[str] = []
+    if branch is not None and branch.system != System.NATIONAL:
+        return hints
     if branch is not None:
         wrong = domain.check_development_number(
             row.development_number, row.joined_on, branch.province, issued

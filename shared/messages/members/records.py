@@ -119,13 +119,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One's own record with the history of branches, newest first, and one's own posts.
 
     `hints`: what the person is asked to put right, as refusal codes: an irregular development
-    number (MEM-13), an incomplete profile (MEM-23), a failed identity check (MEM-19).
+    number (MEM-13), an incomplete profile (MEM-23), a failed identity check (MEM-19). `system`: which one
+    keeps the branch; of another the person is a member there, and what stands here is history (FED-12).
     """
 
     member: Member
     stays: list[Stay]
     posts: list[Post] = []
     hints: list[str] = []
+    system: words.System = words.System.NATIONAL
 
 
 class GetProfile(msgspec.Struct, frozen=True, kw_only=True):
