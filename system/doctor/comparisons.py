@@ -18,6 +18,7 @@ from services.scheduler import checks as scheduler_checks
 from services.transfers import checks as transfers_checks
 from shared import clock, readings
 from shared.readings import Reading
+from shared.settings import FEDERATION, role
 from system.doctor import differences
 from system.doctor.differences import Found
 
@@ -167,11 +168,11 @@ class Outbox(NamedTuple):
         found: list[Found] = []
         waiting: dict[str, dict[str, readings.Told]] = {}
         for row in rows:
-            consumers = readings.consumers_of(row.topic)
+            roles = readings.consumers_of(row.topic)
             if not row.published:
                 found.append(Found("not_published", row.id, 0, f"{self.service}: {row.topic}"))
                 continue
-            for consumer in consumers:
+            for consumer in (one for one in engines if role(one) in roles):
                 waiting.setdefault(consumer, {})[f"{self.service}:{row.message_id}"] = row
         for consumer, asked in waiting.items():
             with engines[consumer].connect() as tx:
@@ -192,15 +193,13 @@ def _not_handled(row: readings.Told, consumer: str) -> Found:
     return Found("not_handled", row.id, 0, f"{row.topic} at {consumer}")
 
 
-def _copies(kind: str, real: Reading[Any], copy: Reading[Any], judge: Any) -> list[Comparison]:
-    return [
-        Comparison(kind, Side("orgs", real), Side(service, copy), judge)
-        for service in ("members", "transfers")
-    ]
+def _copies(services: Sequence[str], real: Reading[Any], copy: Reading[Any], judge: Any) -> list[Comparison]:
+    keep = [one for one in services if role(one) in ("members", "transfers", FEDERATION)]
+    return [Comparison("directory", Side("orgs", real), Side(one, copy), judge) for one in keep]
 
 
-def looks(since: timedelta) -> list[Look]:
-    """Return all comparisons of databases, those of the saga first."""
+def looks(since: timedelta, services: Sequence[str]) -> list[Look]:
+    """Return all comparisons of the databases of some services, those of the saga first."""
     return [
         Comparison(
             "reservations",
@@ -214,9 +213,9 @@ def looks(since: timedelta) -> list[Look]:
             Side("scheduler", scheduler_checks.TIMERS),
             differences.timers,
         ),
-        *_copies("directory", orgs_checks.TREE, readings.DIRECTORY, differences.organisations),
-        *_copies("directory", orgs_checks.RIGHTS, readings.ADMINISTRATORS, differences.administrators),
-        *(Outbox(service, since) for service in ("orgs", "members", "transfers", "scheduler")),
+        *_copies(services, orgs_checks.TREE, readings.DIRECTORY, differences.organisations),
+        *_copies(services, orgs_checks.RIGHTS, readings.ADMINISTRATORS, differences.administrators),
+        *(Outbox(service, since) for service in services),
         Comparison(
             "moves",
             Side("members", members_checks.MOVES),

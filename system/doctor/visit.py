@@ -129,7 +129,7 @@ class Visit:
         return Result(self.place.rows, self.place.lasting, told, self.place.late, time.monotonic() - began)
 
     def _looks(self) -> list[Look]:
-        every = [*looks.looks(self.settings), *comparisons.looks(self.plan.since)]
+        every = [*looks.looks(self.settings), *comparisons.looks(self.plan.since, self.settings.services)]
         every.sort(key=lambda look: KINDS.index(look.kind))  # stable: within a kind the order stays
         return [one for one in every if not self.plan.only or one.kind in ("versions", *self.plan.only)]
 
