@@ -4,7 +4,7 @@ LOCK := uv pip compile --generate-hashes --no-annotate --no-header --no-emit-ind
 WORDS := shared/translations
 BABEL := .venv/bin/python -W ignore -m babel.messages.frontend -q
 COLLECT = $(BABEL) extract -F babel.cfg -k N_ -k Kind:2 -k Route:4 --sort-output --no-location --omit-header -o $(WORDS)/messages.pot .
-.PHONY: help setup tools run demo season test long attack storm outages bench figures drill mutants pictures rules saga words lint lock
+.PHONY: help setup tools run peers demo season test long attack storm outages bench figures drill mutants pictures rules saga words lint lock
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ tools: ## Make .venv with those that test, lint and measure it, too
 
 run: setup ## Start everything in one process with demo data on http://127.0.0.1:8000
 	@.venv/bin/tuanqiao run
+
+peers: setup ## Start other systems (BJ, GD, FJ) beside a `make run`, with a desk each (PEERS= SEED= SPEED=60 FAULTS= BY_HAND=)
+	@.venv/bin/python -W ignore -m tests.peers
 
 demo: setup ## Run the main job without a screen and check the invariants
 	@.venv/bin/tuanqiao demo
