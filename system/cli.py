@@ -192,8 +192,9 @@ def make_keys(context: typer.Context) -> None:
     from system import embedded
 
     if context.invoked_subcommand is None:
-        folder = settings.from_environment().keys
-        embedded.make_keys(folder)
+        made = settings.from_environment()
+        folder = made.keys
+        embedded.make_keys(folder, made.peers)
         typer.echo(f"keys are in {folder}")
         typer.echo(
             f"first installation: open /setup; its token is {(folder / 'setup_token').read_text().strip()}"

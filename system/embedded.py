@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from shared import clock, db, identity, migrate
 from shared.settings import Environment, Settings, from_environment
 
 
-def make_keys(folder: Path) -> None:
-    """Make the keys of tokens, of identity numbers and of the registry unless they are there."""
+def make_keys(folder: Path, peers: Sequence[str] = ()) -> None:
+    """Make the keys of tokens, of identity numbers, of the registry and of bridges unless they are there."""
+    from services.federation.keys import Folder
+    from services.federation.settings import key_folder
     from services.members.crossings import seals
     from services.members.founding import handlers as founding
     from services.members.sealing import seal
@@ -35,6 +38,10 @@ def make_keys(folder: Path) -> None:
     seal.make_keys(folder)
     seals.make_keys(folder, clock.now())
     founding.make_token(folder)
+    for peer in peers:
+        bridge = Folder(key_folder(folder, peer))
+        if not bridge.published():
+            bridge.rotate(clock.now())
 
 
 def embedded_settings(folder: Path) -> Settings:
@@ -101,7 +108,7 @@ class System:
         from shared import runner
         from shared.bus.rpc import RpcClient
 
-        make_keys(self.settings.keys)
+        make_keys(self.settings.keys, self.settings.peers)
         migrate.upgrade(self.settings)
         self.runner = runner.start(list(self.settings.services), self.settings)
         self.client = RpcClient(self.settings)

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from shared import db, migrate
 from shared.bus.topology import Topology
+from shared.messages.words import PEERS
 from shared.settings import Settings, role
 
 ROOT = Path(__file__).parent.parent
@@ -90,7 +91,8 @@ class Installation:
             for service in self.settings.services:
                 url = self.settings.database(service)
                 name = _name(self.settings, service)
-                template = _name(like, service) if like is not None else _migrated(role(service))
+                copied = like is not None and service in like.services
+                template = _name(like, service) if copied else _migrated(role(service))
                 tx.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
                 db.create_database(url)  # it is there: this sets what a copy does not take over
         server.dispose()
@@ -161,7 +163,8 @@ class Installation:
             for service in self.settings.services:
                 db.drop_database(self.settings.database(service))
         with kombu.Connection(AMQP_URI) as connection:
-            Topology.of(self.settings).delete(connection)
+            # those of bridges, too, which its processes may have been told of by their environment
+            Topology(TOPOLOGY.prefix, PEERS).delete(connection)
 
 
 def tuanqiao(installation: Installation, *words: str) -> subprocess.CompletedProcess[str]:

@@ -19,13 +19,20 @@ from services.federation.schemas import (
     Integrated,
     Offer,
     Organisation,
+    Progress,
     Record,
     Refused,
 )
 from shared import clock, directory
 from shared.messages.federation import ArrivalOffered, PeerCalledOff, PeerRequested, RecordCame
 from shared.messages.members import ArrivalKnown, ArrivalUnfit
-from shared.messages.transfers import ArrivalAccepted, ArrivalAnswered, ArrivalCompleted, CrossingEnded
+from shared.messages.transfers import (
+    ArrivalAccepted,
+    ArrivalAnswered,
+    ArrivalCompleted,
+    ArrivalWaits,
+    CrossingEnded,
+)
 from shared.messages.words import BridgeReason, Reason
 from shared.outbox import emit
 
@@ -157,6 +164,29 @@ def on_arrival_answered(tx: Connection, bridge: Bridge, items: list[ArrivalAnswe
             if item.command_id in subjects and item.transfer_id is None
         ],
     )
+
+
+def on_arrival_waits(tx: Connection, bridge: Bridge, items: list[ArrivalWaits]) -> None:
+    """Say at whose desk a transfer lies (FED-13).
+
+    One that is not known here yet is told of by its next step.
+    """
+    known = arrivals.of_transfers(tx, {item.transfer_id for item in items})
+    orgs = directory.find(tx, [item.org_id for item in items])
+    deeds = [
+        Deed(
+            known[item.transfer_id].subject,
+            Act.TELL,
+            Progress(
+                organisation=Organisation(code=str(item.org_id), name=orgs[item.org_id].name),
+                since=item.since,
+                until=item.until,
+            ),
+        )
+        for item in items
+        if item.transfer_id in known and item.org_id in orgs
+    ]
+    _do(tx, bridge, deeds)
 
 
 def on_arrival_accepted(tx: Connection, bridge: Bridge, items: list[ArrivalAccepted]) -> None:

@@ -73,6 +73,7 @@ class Federation(BusService):
         members.ArrivalKnown: of_peer(arriving.on_arrival_known),
         members.ArrivalUnfit: of_peer(arriving.on_arrival_unfit),
         transfers.ArrivalAnswered: of_peer(arriving.on_arrival_answered),
+        transfers.ArrivalWaits: of_peer(arriving.on_arrival_waits),
         transfers.ArrivalAccepted: of_peer(arriving.on_arrival_accepted),
         transfers.ArrivalCompleted: of_peer(arriving.on_arrival_completed),
         transfers.CrossingEnded: of_peer(on_crossing_ended),

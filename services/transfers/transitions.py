@@ -109,7 +109,7 @@ _OPENED = f"""-- the next node of each, with the deadlines of the rule that hold
         FROM moved m
         LEFT JOIN LATERAL {rule_of(_AT, "m.policy", "m.state", ":now")} AS r ON true
         WHERE m.state IN ({_NODES})
-        RETURNING transfer_id, node_no, revision, remind_at, remind_every, expires_at)"""
+        RETURNING transfer_id, node_no, revision, remind_at, remind_every, expires_at, org_id)"""
 
 _FOLLOWED = """-- a word to the follower of the statistics, which also seals the line and sends webhooks
     followed AS (
@@ -143,15 +143,32 @@ _EVENT_COLUMNS = {
     messages.TransferCompleted: {"branch_id": "target_branch_id"},
 }
 
+# looked up for those alone: as a join it would compare each row with each, also where none leads across
+_OF_NODE = "(SELECT o.{column} FROM opened o WHERE o.transfer_id = packed.transfer_id)"
+
+
+def _desk(state: State) -> str:
+    """Return what tells the bridge at whose desk somebody lies who comes from another system (FED-13)."""
+    return tell(
+        messages.ArrivalWaits,
+        "moved",
+        f"WHERE initiator = '{saga.Initiator.PEER}' AND state = '{state}'",
+        org_id=_OF_NODE.format(column="org_id"),
+        since="CAST(:now AS timestamptz)",
+        until=_OF_NODE.format(column="expires_at"),
+    )
+
+
 _ACROSS = {
     # the event that tells the bridge of entering a state, of which transfers, with which columns (FED-10)
+    State.IN: _desk(State.IN),
+    State.ASSIGN: _desk(State.ASSIGN),
     State.REMOTE: tell(
         messages.RemoteOpened,
         "moved",
         f"WHERE state = '{State.REMOTE}'",
         started_at="created_at",
-        # looked up for those alone: as a join it would compare each row with each, also where none leaves
-        answer_by="(SELECT o.expires_at FROM opened o WHERE o.transfer_id = packed.transfer_id)",
+        answer_by=_OF_NODE.format(column="expires_at"),
     ),
     State.HANDOVER: tell(messages.HandoverOpened, "moved", f"WHERE state = '{State.HANDOVER}'"),
     State.ARRIVAL: tell(

@@ -12,7 +12,13 @@ from services.federation import arriving, envelope, quarantine, telling
 from services.federation.protocol import Act, Type
 from services.federation.schemas import CalledOff, Offer
 from shared.messages.members import ArrivalKnown, ArrivalUnfit
-from shared.messages.transfers import ArrivalAccepted, ArrivalAnswered, ArrivalCompleted, CrossingEnded
+from shared.messages.transfers import (
+    ArrivalAccepted,
+    ArrivalAnswered,
+    ArrivalCompleted,
+    ArrivalWaits,
+    CrossingEnded,
+)
 from tests.federation.factories import DAY, EXAMPLES, ORG, SEALED, End, message, mirror
 
 pytestmark = pytest.mark.usefixtures("today")
@@ -104,6 +110,9 @@ def test_from_offer_to_integrated(here, there, to_org):
     assert len({item["command_id"] for _, item in requests}) == 1
     assert requests[0][1]["target_org_id"] == TARGET and requests[0][1]["member_id"] == 501
     answered(here, 31)
+    waits = ArrivalWaits(transfer_id=31, peer="BJ", org_id=TARGET, since=here.now, until=None)
+    tell(here, arriving.on_arrival_waits, waits, msgspec.structs.replace(waits, transfer_id=99))
+    assert last(here)[0] == "progress" and last(here)[1]["organisation"]["name"] == NAME
     accepted(here)
     accepted(here)
     assert here.state(THEIRS) == "awaited" and last(here)[1]["branch"]["code"] == str(BRANCH)
@@ -116,7 +125,7 @@ def test_from_offer_to_integrated(here, there, to_org):
     done = ArrivalCompleted(transfer_id=31, member_id=501, peer="BJ", branch_id=BRANCH, at=at)
     tell(here, arriving.on_arrival_completed, done, done)
     assert here.state(THEIRS) == "taken" and last(here)[0] == "integrated"
-    assert len(here.said()) == 2 and told(here, "arrival_ended") == []
+    assert len(here.said()) == 3 and told(here, "arrival_ended") == []
     there.hear(*here.said())
     assert there.state(THEIRS) == "moved"
 

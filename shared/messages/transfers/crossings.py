@@ -66,6 +66,22 @@ class ArrivalAnswered(Event, frozen=True, kw_only=True):
     code: Word
 
 
+class ArrivalWaits(Event, frozen=True, kw_only=True):
+    """Somebody from another system waits for an organisation here, which decides or assigns (FED-08, FED-13).
+
+    The clock here ends it at `until`, None for never.
+    """
+
+    publisher: ClassVar[str] = "transfers"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
+
+    transfer_id: TransferId
+    peer: Word
+    org_id: OrgId
+    since: Instant
+    until: Instant | None
+
+
 class ArrivalAccepted(Event, frozen=True, kw_only=True):
     """All have agreed to somebody from another system; the record is awaited for this branch (FED-08)."""
 

@@ -1,7 +1,7 @@
 """Members who come from another system: the same nodes here, then the record, and the figures."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -86,6 +86,11 @@ def test_to_a_committee(tx):
     ]
     assert decide(tx, one, TARGET).refusal is None
     assert state(tx, one) == "pending_assign" and said(tx, "arrival_accepted") == []
+    desks = [item for _, item in said(tx, "arrival_waits")]
+    assert [(item["transfer_id"], item["org_id"], item["peer"]) for item in desks] == [
+        (one, TARGET, "BJ")
+    ] * 2
+    assert datetime.fromisoformat(desks[0]["until"]) == row.expires_at
     assert assign(tx, one, BRANCH).refusal is None
 
     row = store.one(tx, one)

@@ -1,0 +1,131 @@
+"""The demo world with bridges, and the other systems' programs at their other ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+import sqlalchemy as sa
+
+from services.federation.keys import Folder, read
+from services.federation.settings import key_folder
+from services.members.accounts import handlers as accounts
+from shared.settings import SERVICES, bridge
+from system import embedded
+from tests.installation import tuanqiao
+from tests.peers.factories import Program, free_ports
+from tests.peers.gd.keys import give, make
+from tests.system.conftest import Town
+
+SIGNS = {"BJ": "ES256", "GD": "Ed25519", "FJ": "Ed25519"}
+
+
+class Peer:
+    """Another system's program, and whoever plays its people."""
+
+    def __init__(self, folder: Path, system: str, keys: Path, **options: Any) -> None:
+        self.system = system
+        self.our_port, self.port, desk = free_ports(3)
+        self.url, self.desk = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{desk}"
+        theirs = folder / system.lower()
+        exchange(system, keys, theirs)
+        options = {"speed": 50, "by_hand": True, "desk": desk, **options}
+        self.program = Program(folder, system, self.port, self.our_port, theirs, 3, system.lower(), **options)
+
+    def cases(self) -> dict[str, dict]:
+        """Return its transfers by their subjects."""
+        said = requests.get(f"{self.desk}/cases", timeout=10).json()
+        return {one["subject"]: one for one in said["cases"]}
+
+    def members(self) -> list[dict]:
+        return requests.get(f"{self.desk}/members", timeout=10).json()["members"]
+
+    def post(self, path: str, **said: str) -> dict:
+        answer = requests.post(f"{self.desk}/{path}", json=said, timeout=10)
+        assert answer.status_code == 200, (path, said, answer.text)
+        return answer.json()
+
+    def decide(self, subject: str, decision: str, reason: str = "", seconds: float = 20) -> None:
+        """Decide as soon as that may be decided."""
+        until(lambda: decision in self.cases().get(subject, {}).get("can", ()), seconds, self.cases)
+        self.post("decide", subject=subject, decision=decision, reason=reason)
+
+
+def until(holds: Callable[[], object], seconds: float = 20, otherwise: Callable[[], object] = str) -> None:
+    """Wait until something holds."""
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends, otherwise()
+        time.sleep(0.05)
+
+
+def exchange(system: str, keys: Path, theirs: Path) -> None:
+    """Make the keys of both sides of a bridge, and hand the public ones over, as people would."""
+    given = theirs / "given"
+    ours, registry = Folder(key_folder(keys, system)), keys / "registry"
+    for public in ours.published():
+        _put(theirs / "national", json.loads(msgspec.json.encode(public)))
+    for file in (registry / "own").glob("*.jwk"):
+        key = json.loads(file.read_text())
+        _put(
+            theirs / "national", {name: value for name, value in key.items() if name != "d"} | {"use": "enc"}
+        )
+    for alg in (SIGNS[system], "X25519"):
+        give(make(alg), theirs, system, given)
+    for file in (given / system).glob("*.jwk"):
+        if json.loads(file.read_text())["use"] == "enc":
+            (registry / system).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, registry / system)
+        else:
+            ours.add(read(file))
+
+
+def _put(folder: Path, key: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{key['kid']}.jwk").write_text(json.dumps(key))
+
+
+@contextmanager
+def bridged(
+    first_town: Town, folder: Path, *systems: str, **options: Any
+) -> Iterator[tuple[Town, dict[str, Peer]]]:
+    """Yield a copy of the demo world with bridges that run, and the peers by their systems."""
+    keys = folder / "keys"
+    shutil.copytree(first_town.settings.keys, keys)
+    embedded.make_keys(keys, systems)
+    accounts.use(keys)
+    peers = {system: Peer(folder, system, keys, **options) for system in systems}
+    environ = {f"TUANQIAO_{one.system}_URL": one.url for one in peers.values()}
+    environ |= {f"TUANQIAO_{one.system}_PORT": str(one.our_port) for one in peers.values()}
+    town = Town(keys, environ=environ, peers=systems)
+    try:
+        town.create(like=first_town.settings)
+        town.tree = list(first_town.tree)
+        for peer in peers.values():
+            peer.program.start()
+        town.start(*SERVICES, *map(bridge, systems))
+        # a new bridge knows nothing of the tree: the doctor has it told
+        told = tuanqiao(town, "doctor", "--repair", "--only", "directory")
+        assert told.returncode == 0, told.stdout + told.stderr
+        for system in systems:
+            until(lambda system=system: known(town, system, system) > 10, 60)
+        yield town, peers
+    finally:
+        for peer in peers.values():
+            if peer.program.process is not None and peer.program.process.poll() is None:
+                peer.program.end()
+        town.close()
+
+
+def known(town: Town, system: str, of: str) -> int:
+    """Return how many organisations of a system with a code of its own the bridge to a peer knows."""
+    statement = "SELECT count(*) FROM org_directory WHERE system = :of AND peer_code IS NOT NULL"
+    with town.engine(bridge(system)).connect() as tx:
+        return int(tx.scalar(sa.text(statement), {"of": of}) or 0)

@@ -1,0 +1,145 @@
+"""Members go to another system and come from one, over real bridges to its program (FED-08, FED-10)."""
+
+import random
+
+import pytest
+import sqlalchemy as sa
+
+from services.gateway.app import create_app
+from shared.bus.rpc import RpcClient
+from system import synthetic, world
+from tests.system import fullhouse
+from tests.system.bridged import bridged, until
+from tests.system.fullhouse import CLASS, COLLEGE, Office, key, request_of
+
+FIRST = 4_700_001
+
+
+@pytest.fixture(scope="module")
+def both(first_town, tmp_path_factory):
+    """An installation with a bridge to Beijing, and Beijing's program."""
+    with bridged(first_town, tmp_path_factory.mktemp("bridged"), "BJ") as (town, peers):
+        people = synthetic.people(12, rng=random.Random(21), division_codes=["420115"], start=7_800_000)
+        fullhouse.enter_graduates(
+            town, [(FIRST + n, world.admission(one, CLASS)) for n, one in enumerate(people)]
+        )
+        yield town, peers["BJ"]
+
+
+@pytest.fixture(scope="module")
+def site(both):
+    client = RpcClient(both[0].settings)
+    yield create_app(client, both[0].settings).test_client()
+    client.close()
+
+
+def branch_there(town, system="BJ"):
+    """Return a mirrored branch of a system, its number here and its code there."""
+    statement = """
+        SELECT org_id, peer_code FROM orgs
+        WHERE system = :system AND kind = 'branch' AND peer_code IS NOT NULL AND NOT deleted
+        ORDER BY org_id LIMIT 1"""
+    with town.engine("orgs").connect() as tx:
+        return tuple(tx.execute(sa.text(statement), {"system": system}).one())
+
+
+def person(town, person_id):
+    with town.engine("members").connect() as tx:
+        return tx.execute(sa.text("SELECT * FROM people WHERE person_id = :one"), {"one": person_id}).one()
+
+
+def start(site, town, member, **values):
+    """Let the class start a transfer to Beijing; return its number."""
+    branch, _ = branch_there(town)
+    asked = request_of(member, target_org_id=branch, reason="further_study", place_name="某大学", **values)
+    (answer,) = Office(site, CLASS).send("/transfers", asked)
+    return int(answer["transfer_id"])
+
+
+def test_a_member_goes(both, site):
+    """FED-10, FED-12: offered, accepted, handed over, integrated; active there, and here only in the past."""
+    town, beijing = both
+    one = start(site, town, FIRST)
+    subject = f"national:{one}"
+    beijing.decide(subject, "accept")
+    Office(site, CLASS).wait(one, "completed", 30)
+    assert beijing.cases()[subject]["state"] == "taken"
+    row = person(town, FIRST)
+    with town.engine("orgs").connect() as tx:
+        assert (
+            tx.scalar(sa.text("SELECT system FROM orgs WHERE org_id = :one"), {"one": row.branch_id}) == "BJ"
+        )
+    assert row.reserved_by is None
+    assert [one["state"] for one in beijing.members() if one["subject"] == subject] == ["active"]
+
+
+def test_a_member_is_refused(both, site):
+    """FED-10: the peer's reason comes back, and the member stays."""
+    town, beijing = both
+    one = start(site, town, FIRST + 1)
+    beijing.decide(f"national:{one}", "refuse")
+    Office(site, CLASS).wait(one, "rejected", 30)
+    row = person(town, FIRST + 1)
+    assert (row.branch_id, row.reserved_by) == (CLASS, None)
+
+
+def coming(site, town, beijing, to=COLLEGE):
+    """Have Beijing offer one of its members; return subject, member there and the transfer here."""
+    member = next(one for one in beijing.members() if one["state"] == "active" and not one["subject"])
+    subject = beijing.post("offer", member=member["member"], to=str(to), reason="")["subject"]
+    statement = sa.text("SELECT transfer_id FROM arrivals WHERE subject = :one")
+
+    def transfer():
+        with town.engine("federation_bj").connect() as tx:
+            return tx.scalar(statement, {"one": subject})
+
+    until(transfer, 20, lambda: beijing.cases()[subject])
+    return subject, member, int(transfer())
+
+
+def test_somebody_comes(both, site):
+    """FED-08: approved and assigned as anybody, handed over, and a member here who may sign in."""
+    town, beijing = both
+    subject, member, one = coming(site, town, beijing)
+    college = Office(site, COLLEGE)
+    college.wait(one, "pending_in", 30)
+    college.send(
+        "/transfers/decisions", {"decision_id": key(), "transfer_id": one, "node_no": 1, "approve": True}
+    )
+    college.wait(one, "pending_assign")
+    college.send("/transfers/assignments", {"decision_id": key(), "transfer_id": one, "branch_id": CLASS + 1})
+    college.wait(one, "completed", 30)
+    until(lambda: beijing.cases()[subject]["state"] == "moved", 20, beijing.cases)
+    with town.engine("transfers").connect() as tx:
+        member_id = tx.scalar(
+            sa.text("SELECT member_id FROM transfers WHERE transfer_id = :one"), {"one": one}
+        )
+    row = person(town, member_id)
+    assert (row.name, row.branch_id, row.reserved_by) == (member["name"], CLASS + 1, None)
+    with town.engine("members").connect() as tx:
+        assert (
+            tx.scalar(sa.text("SELECT count(*) FROM accounts WHERE person_id = :one"), {"one": member_id})
+            == 1
+        )
+
+
+def test_somebody_is_rejected(both, site):
+    """FED-10: a rejection here is said there in bridges' words; the member is active there again."""
+    town, beijing = both
+    subject, member, one = coming(site, town, beijing)
+    college = Office(site, COLLEGE)
+    college.wait(one, "pending_in", 30)
+    college.send(
+        "/transfers/decisions",
+        {
+            "decision_id": key(),
+            "transfer_id": one,
+            "node_no": 1,
+            "approve": False,
+            "reason": "not_here",
+            "note": "不在本校",
+        },
+    )
+    college.wait(one, "rejected", 20)
+    until(lambda: beijing.cases()[subject]["state"] == "kept", 20, beijing.cases)
+    assert next(one["state"] for one in beijing.members() if one["member"] == member["member"]) == "active"
