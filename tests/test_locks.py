@@ -37,6 +37,14 @@ ONE_BY_ONE = {
     "services.members.accounts.store:_END_OTHER_SESSIONS": PERSON,
     "services.members.accounts.store:_END_SESSIONS": PERSON,
     "services.members.accounts.store:_FORGET_SIGN_INS": ALONE,  # once a day, by who hears of the day
+    "services.members.crossings.store:_BRING": PERSON,
+    "services.members.crossings.store:_COMPLETE": PERSON,
+    "services.members.crossings.store:_END": PERSON,
+    "services.members.crossings.store:_END_UNBEGUN": PERSON,
+    "services.members.crossings.store:_ERASE": PERSON,
+    "services.members.crossings.store:_FOLLOW": PERSON,
+    "services.members.crossings.store:_FORGET_STAYS": PERSON,
+    "services.members.crossings.store:_TAKE_OVER": HELD,
     "services.members.entering.imports_store:_FORGET_IMPORTS": ALONE,
     "services.members.entering.imports_store:_SETTLE_ROWS": HELD,  # by their import
     "services.members.entering.store:_FLAG": HELD,  # this transaction has entered them

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from sqlalchemy.engine import Connection
 
 from services.members import domain, settings, store
+from services.members.crossings import handlers as crossings
 from shared import clock, directory, outbox
 from shared.errors import Refusal
 from shared.messages.members import ReservationRefused
@@ -32,12 +33,15 @@ def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
 def on_transfer_requested(tx: Connection, items: list[TransferRequested]) -> None:
     """Hold each member for its transfer, or say why not (TRF-02, GRAD-15, GRAD-17, GRAD-22).
 
-    Of a batch move all members are held, or none (BATCH-05).
+    Of a batch move all members are held, or none (BATCH-05). Who stands in another system is held where that
+    system has offered the member (FED-08).
     """
-    refused = _astray(tx, items) | _keeping_rights(tx, items)
+    coming = crossings.from_elsewhere(tx, items)
+    refused = crossings.not_offered(tx, coming) | _astray(tx, items) | _keeping_rights(tx, items)
     # where several reasons apply, that of the batch is told
     refused |= _stopped(tx, items, refused)
     store.reserve(tx, [item for item in items if item.transfer_id not in refused])
+    crossings.begun(tx, coming)
     outbox.emit(
         tx,
         [
@@ -127,11 +131,16 @@ def _checked(
 
 
 def on_branch_assigned(tx: Connection, items: list[Any]) -> None:
-    """Move each member once (TRF-35); a branch that was deleted meanwhile comes back (DEL-03)."""
+    """Move each member once (TRF-35); a branch that was deleted meanwhile comes back (DEL-03).
+
+    Who has come from another system has an account from now on.
+    """
     store.move(tx, items)
+    crossings.completed(tx, items)
     store.refuse_deletions(tx, [item.branch_id for item in items])
 
 
 def on_ended(tx: Connection, items: list[Any]) -> None:
     """Let members go whose transfer was rejected, returned or withdrawn (TRF-25)."""
     store.release(tx, items)
+    crossings.ended(tx, items)

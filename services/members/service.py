@@ -25,8 +25,8 @@ from services.members.records import showing
 from services.members.retentions import handlers as retentions
 from shared import clock, directory
 from shared.bus.service import BusService, Machinery
+from shared.messages import federation, orgs, scheduler, transfers
 from shared.messages import members as contract
-from shared.messages import orgs, scheduler, transfers
 
 
 def on_day_began(tx: Connection, items: list[scheduler.DayBegan]) -> None:
@@ -36,6 +36,7 @@ def on_day_began(tx: Connection, items: list[scheduler.DayBegan]) -> None:
     joining.on_day_began(tx, items)
     identity.on_day_began(tx, items)
     lists.on_day_began(tx, items)
+    crossings.on_day_began(tx, items)
     accounts_store.forget_sign_ins(tx, clock.now())
 
 
@@ -48,6 +49,7 @@ class Service(BusService):
         orgs.OrgChanged: handlers.on_org_changed,
         orgs.AdministratorChanged: directory.on_administrator_changed,
         orgs.RegistrationRefused: joining.on_registration_refused,
+        federation.ArrivalOffered: crossings.on_arrival_offered,
         transfers.TransferRequested: handlers.on_transfer_requested,
         transfers.BranchAssigned: handlers.on_branch_assigned,
         transfers.TransferRejected: handlers.on_ended,
@@ -55,6 +57,8 @@ class Service(BusService):
         transfers.TransferWithdrawn: handlers.on_ended,
         transfers.RemoteOpened: crossings.on_remote_opened,
         transfers.HandoverOpened: crossings.on_handover_opened,
+        transfers.ArrivalAnswered: crossings.on_arrival_answered,
+        federation.RecordCame: crossings.on_record_came,
         scheduler.DayBegan: on_day_began,
     }
     commands = {

@@ -97,7 +97,8 @@ _MOVE = sa.text(f"""
     -- floats says that the target is a mobile branch, where graduates stay graduates
     WITH asked AS (
         SELECT i.*, coalesce(o.purpose = 'floating', false) AS floats, coalesce(o.path, '') AS path,
-            {NUMBER_FROM.format(province="o.province")} AS number_from
+            {NUMBER_FROM.format(province="o.province")} AS number_from,
+            coalesce(o.system <> 'national', false) AS leaves
         FROM json_to_recordset(CAST(:items AS json)) AS i(
             transfer_id bigint, member_id bigint, branch_id bigint, at timestamptz)
         LEFT JOIN org_directory o ON o.org_id = i.branch_id
@@ -118,15 +119,15 @@ _MOVE = sa.text(f"""
         UPDATE memberships m SET ended_at = a.at
         FROM arrived a
         WHERE m.person_id = a.member_id AND m.ended_at IS NULL
-        RETURNING m.person_id, m.branch_id, m.ended_at, a.path
+        RETURNING m.person_id, m.branch_id, m.ended_at, a.path, a.leaves
     ),
     -- posts in the old branch, and in what stands above it but not above the new one; the dots around an
-    -- id keep 12 from being found in 312
+    -- id keep 12 from being found in 312; of who goes to another system all of them
     resigned AS (
         UPDATE posts p SET ended_at = c.ended_at
         FROM closed c
         WHERE p.person_id = c.person_id AND p.ended_at IS NULL
-            AND (p.org_id = c.branch_id
+            AND (c.leaves OR p.org_id = c.branch_id
                 OR (strpos('.' || c.path, '.' || p.org_id || '.') = 0
                     AND strpos(
                         (SELECT '.' || old.path FROM org_directory old WHERE old.org_id = c.branch_id),
@@ -369,7 +370,7 @@ _ADD = sa.text(f"""
     -- their accounts
     opened AS (
         INSERT INTO accounts (person_id, password_hash, initial_tail)
-        SELECT person_id, CAST(:password_hash AS text), :tail FROM made
+        SELECT person_id, CAST(:password_hash AS text), :tail FROM made WHERE :accounts
     )
     SELECT person_id, id_index FROM made""")
 _FOUND = "p.id_index = decode(g.id_index, 'base64') AND p.name = g.name AND p.branch_id IS NULL"
@@ -481,8 +482,9 @@ def add(
     now: datetime,
     password_hash: str | None = None,
     tail: int = 8,
+    accounts: bool = True,
 ) -> dict[bytes, int]:
-    """Enter people with accounts and first stays; return the new ids by blind index.
+    """Enter people with first stays and, unless that is to come later, accounts; return the new ids by index.
 
     Those who are there already are left out. Sealed values come as base64 text. Rows are entered in
     the order of their indexes, so that two lists with the same people wait for each other instead
@@ -490,7 +492,7 @@ def add(
     """
     return {
         bytes(row.id_index): row.person_id
-        for row in db.run(tx, _ADD, rows, now=now, password_hash=password_hash, tail=tail)
+        for row in db.run(tx, _ADD, rows, now=now, password_hash=password_hash, tail=tail, accounts=accounts)
     }
 
 

@@ -28,7 +28,6 @@ UNDER_WAY = {
         for event in vars(federation).values()
         if getattr(event, "publisher", "") == "federation"
     ),
-    *("record_taken", "record_refused", "arrival_known", "arrival_unfit"),
 }
 """Declared ahead of the part that tells it: the audit log of transfers, the bridges."""
 DECLARED = sorted(

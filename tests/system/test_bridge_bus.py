@@ -107,7 +107,8 @@ def test_over_the_bus(house, heard):
             tell(publisher, asked, message_id)
         answers = [heard(), heard()]
         one = answers[0][1]["transfer_id"]
-        answer = {"command_id": str(command_id), "peer": "BJ", "transfer_id": one, "code": ""}
+        answer = {"member_id": 501, "peer": "BJ", "transfer_id": one, "code": ""}
+        answer["command_id"] = str(command_id)
         assert answers == [("arrival_answered", answer)] * 2, "the same message is not handled again"
         tell(publisher, MemberReserved(transfer_id=one, member_id=501, name="王一"), "members:1")
         _wait(house, one, "pending_in")

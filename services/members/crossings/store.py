@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from services.members.store import Person
 from shared import clock, db
 from shared.messages.transfers import HandoverOpened
-from shared.recordset import recordset
+from shared.recordset import columns, locked, recordset
 
 # ---- who goes ------------------------------------------------------------------------------------
 
@@ -31,11 +31,13 @@ _HOLD = sa.text("""
     WHERE person_id = ANY(CAST(:ids AS bigint[]))
     ORDER BY person_id
     FOR NO KEY UPDATE""")
-_STAYS = sa.text(f"""
+_STAYS_HERE = f"""
     SELECT m.person_id, d.name AS branch, {clock.day_sql("m.began_at")} AS since,
         {clock.day_sql("m.ended_at")} AS until
     FROM memberships m JOIN org_directory d ON d.org_id = m.branch_id
-    WHERE m.person_id = ANY(CAST(:ids AS bigint[])) AND d.system = 'national'
+    WHERE m.person_id = ANY(CAST(:ids AS bigint[])) AND d.system = 'national'"""
+_HERE = sa.text(_STAYS_HERE)
+_STAYS = sa.text(f"""{_STAYS_HERE}
     UNION ALL
     SELECT person_id, branch, since, until FROM stays_elsewhere
     WHERE person_id = ANY(CAST(:ids AS bigint[]))
@@ -62,6 +64,14 @@ def stays(tx: Connection, person_ids: Iterable[int]) -> dict[int, list[Stay]]:
     return found
 
 
+def stays_here(tx: Connection, person_ids: Iterable[int]) -> dict[int, set[tuple[str, date]]]:
+    """Return the branches here in which people have stood, and since when."""
+    found: dict[int, set[tuple[str, date]]] = {}
+    for row in db.rows(Stay, tx.execute(_HERE, {"ids": sorted(set(person_ids))})):
+        found.setdefault(row.person_id, set()).add((row.branch, row.since))
+    return found
+
+
 def begin_handovers(tx: Connection, items: Sequence[HandoverOpened], now: datetime) -> None:
     """Note that records are handed over: as long as these transfers hold their members (FED-10)."""
     if items:
@@ -71,3 +81,265 @@ def begin_handovers(tx: Connection, items: Sequence[HandoverOpened], now: dateti
 def begun_handovers(tx: Connection, transfer_ids: Iterable[int]) -> set[int]:
     """Return those of some transfers whose record was sealed once."""
     return set(tx.scalars(_BEGUN, {"ids": sorted(set(transfer_ids))}))
+
+
+# ---- who comes -----------------------------------------------------------------------------------
+
+
+class Arrival(NamedTuple):
+    """Somebody whom another system has offered: the person, or why nobody comes (`code`).
+
+    `there` says that the person is still known here.
+    """
+
+    subject: str
+    peer: str
+    person_id: int | None
+    code: str
+    transfer_id: int | None
+    ended: bool
+    completed: bool
+    there: bool
+
+
+class NewArrival(TypedDict):
+    """An offer that is answered."""
+
+    subject: str
+    peer: str
+    person_id: int | None
+    branch_id: int
+    code: str
+    unbound: bool
+
+
+class Brought(TypedDict):
+    """Somebody known here, and the branch of the other system in which the person stands."""
+
+    person_id: int
+    branch_id: int
+
+
+class Taken(TypedDict):
+    """What is taken over of a record, sealed values as base64; empty texts and None leave what is there."""
+
+    person_id: int
+    joined_on: date | None
+    ethnic_group: str
+    development_number: str
+    phone_sealed: str | None
+    contact_sealed: str | None
+    emergency_sealed: str | None
+    party: bool
+
+
+class StayElsewhere(TypedDict):
+    """A stay that a record told of."""
+
+    person_id: int
+    number: int
+    branch: str
+    since: date
+    until: date | None
+
+
+_ARRIVALS = sa.text("""
+    SELECT a.subject, a.peer, a.person_id, a.code, a.transfer_id, a.ended_at IS NOT NULL AS ended,
+        a.completed, EXISTS (SELECT 1 FROM people p WHERE p.person_id = a.person_id) AS there
+    FROM arrivals a
+    WHERE a.subject = ANY(CAST(:subjects AS text[]))""")
+_HOLD_KNOWN = sa.text("""
+    SELECT * FROM people
+    WHERE id_index = ANY(:indexes)
+    ORDER BY person_id
+    FOR NO KEY UPDATE""")
+_UNDER_WAY = sa.text("""
+    SELECT person_id, branch_id FROM arrivals
+    WHERE person_id = ANY(CAST(:ids AS bigint[])) AND ended_at IS NULL""")
+_REMEMBER = sa.text(f"""
+    INSERT INTO arrivals ({columns(NewArrival)}, offered_at, ended_at)
+    SELECT {columns(NewArrival)}, :now, CASE WHEN person_id IS NULL THEN CAST(:now AS timestamptz) END
+    FROM {recordset(NewArrival)}
+    ORDER BY subject""")
+_ELSEWHERE = "p.person_id = i.person_id AND p.branch_id IS DISTINCT FROM i.branch_id"
+_BRING = sa.text(f"""
+    WITH given AS (SELECT * FROM {recordset(Brought)}),
+    brought AS (
+        UPDATE people p SET branch_id = i.branch_id
+        FROM {locked("given i", "people p", _ELSEWHERE, "p.person_id")} AS i
+        WHERE p.person_id = i.person_id
+        RETURNING p.person_id, p.branch_id
+    ),
+    closed AS (
+        UPDATE memberships m SET ended_at = :now
+        FROM brought b
+        WHERE m.person_id = b.person_id AND m.ended_at IS NULL
+        RETURNING m.person_id
+    )
+    -- the count is always true and only makes PostgreSQL close the old stay first
+    INSERT INTO memberships (person_id, began_at, branch_id)
+    SELECT person_id, :now, branch_id FROM brought
+    WHERE (SELECT count(*) FROM closed) >= 0""")
+_FOLLOW = sa.text("""
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+            transfer_id bigint, member_id bigint, source_branch_id bigint)
+    )
+    UPDATE arrivals a SET transfer_id = g.transfer_id
+    FROM given g JOIN people p ON p.person_id = g.member_id AND p.reserved_by = g.transfer_id
+    WHERE a.person_id = g.member_id AND a.branch_id = g.source_branch_id
+        AND a.ended_at IS NULL AND a.transfer_id IS NULL""")
+_OVER = """
+    over AS (
+        UPDATE arrivals a SET ended_at = :now
+        FROM ended e
+        WHERE a.subject = e.subject
+        RETURNING a.person_id, a.branch_id, a.unbound
+    ),
+    -- who was here before, in no branch, is in none again
+    loose AS (
+        UPDATE people p SET branch_id = NULL
+        FROM over o
+        WHERE p.person_id = o.person_id AND p.branch_id = o.branch_id AND o.unbound
+        RETURNING p.person_id
+    )
+    DELETE FROM memberships m USING loose l WHERE m.person_id = l.person_id AND m.ended_at IS NULL"""
+_OPEN_OF_TRANSFER = "given i JOIN arrivals a ON a.transfer_id = i.transfer_id AND a.ended_at IS NULL"
+_END = sa.text(f"""
+    WITH given AS (SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(transfer_id bigint)),
+    ended AS MATERIALIZED (
+        {locked(_OPEN_OF_TRANSFER, "people p", "p.person_id = a.person_id", "p.person_id", of="a.subject")}
+    ),
+    {_OVER}""")
+_OPEN_UNBEGUN = """given i JOIN arrivals a ON a.person_id = i.member_id AND a.peer = i.peer
+            AND a.ended_at IS NULL AND a.transfer_id IS NULL"""
+_END_UNBEGUN = sa.text(f"""
+    WITH given AS (
+        SELECT DISTINCT * FROM json_to_recordset(CAST(:items AS json)) AS i(member_id bigint, peer text)
+    ),
+    ended AS MATERIALIZED (
+        {locked(_OPEN_UNBEGUN, "people p", "p.person_id = a.person_id", "p.person_id", of="a.subject")}
+    ),
+    {_OVER}""")
+_COMPLETE = sa.text("""
+    WITH arrived AS (
+        UPDATE arrivals a SET ended_at = :now, completed = true
+        FROM json_to_recordset(CAST(:items AS json)) AS i(
+            transfer_id bigint, member_id bigint, branch_id bigint)
+        JOIN people p ON p.person_id = i.member_id AND p.branch_id = i.branch_id
+        WHERE a.transfer_id = i.transfer_id AND a.ended_at IS NULL
+        RETURNING a.person_id
+    )
+    INSERT INTO accounts (person_id, initial_tail)
+    SELECT person_id, :tail FROM arrived
+    ORDER BY person_id
+    ON CONFLICT DO NOTHING""")
+_TAKE_OVER = sa.text(f"""
+    UPDATE people p
+    SET joined_on = coalesce(i.joined_on, p.joined_on),
+        ethnic_group = CASE WHEN i.ethnic_group = '' THEN p.ethnic_group ELSE i.ethnic_group END,
+        development_number =
+            CASE WHEN i.development_number = '' THEN p.development_number ELSE i.development_number END,
+        phone_sealed = coalesce(decode(i.phone_sealed, 'base64'), p.phone_sealed),
+        contact_sealed = coalesce(decode(i.contact_sealed, 'base64'), p.contact_sealed),
+        emergency_sealed = coalesce(decode(i.emergency_sealed, 'base64'), p.emergency_sealed),
+        party = i.party
+    FROM {recordset(Taken)}
+    WHERE p.person_id = i.person_id""")
+_FORGET_STAYS = sa.text("DELETE FROM stays_elsewhere WHERE person_id = ANY(CAST(:ids AS bigint[]))")
+_TELL_STAYS = sa.text(f"""
+    INSERT INTO stays_elsewhere ({columns(StayElsewhere)})
+    SELECT {columns(StayElsewhere)} FROM {recordset(StayElsewhere)}""")
+_ERASE = sa.text("""
+    WITH due AS (
+        SELECT subject, person_id FROM arrivals
+        WHERE person_id IS NOT NULL AND NOT completed AND NOT settled AND ended_at < :before
+        ORDER BY subject
+        FOR UPDATE
+    ),
+    -- whom nothing but these offers has brought here: every other way makes an account
+    nobody AS (
+        SELECT p.person_id FROM people p
+        WHERE p.person_id IN (SELECT person_id FROM due) AND p.reserved_by IS NULL
+            AND NOT EXISTS (SELECT 1 FROM accounts c WHERE c.person_id = p.person_id)
+            AND NOT EXISTS (SELECT 1 FROM posts o WHERE o.person_id = p.person_id)
+            AND NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.person_id = p.person_id AND a.ended_at IS NULL)
+            AND NOT EXISTS (
+                SELECT 1 FROM memberships m JOIN org_directory d ON d.org_id = m.branch_id
+                WHERE m.person_id = p.person_id AND d.system = 'national')
+        ORDER BY p.person_id
+        FOR UPDATE
+    ),
+    gone AS (DELETE FROM people p USING nobody n WHERE p.person_id = n.person_id),
+    stays_gone AS (DELETE FROM memberships m USING nobody n WHERE m.person_id = n.person_id),
+    told_gone AS (DELETE FROM stays_elsewhere s USING nobody n WHERE s.person_id = n.person_id),
+    settled AS (UPDATE arrivals a SET settled = true FROM due d WHERE a.subject = d.subject)
+    SELECT person_id FROM nobody""")
+
+
+def arrivals(tx: Connection, subjects: Iterable[str]) -> dict[str, Arrival]:
+    """Return those of some offers that were answered, by subject."""
+    rows = db.rows(Arrival, tx.execute(_ARRIVALS, {"subjects": sorted(set(subjects))}))
+    return {row.subject: row for row in rows}
+
+
+def hold_known(tx: Connection, indexes: Iterable[bytes]) -> dict[bytes, Person]:
+    """Return who is known under blind indexes, held until the transaction ends."""
+    rows = db.rows(Person, tx.execute(_HOLD_KNOWN, {"indexes": sorted(set(indexes))}))
+    return {bytes(row.id_index): row for row in rows}
+
+
+def under_way(tx: Connection, person_ids: Iterable[int]) -> dict[int, int]:
+    """Return the branches of other systems from which people are to come, by person."""
+    rows = tx.execute(_UNDER_WAY, {"ids": sorted(set(person_ids))})
+    return {row.person_id: row.branch_id for row in rows}
+
+
+def remember(tx: Connection, rows: Sequence[NewArrival], now: datetime) -> None:
+    """Store the answers to offers; of whom nobody comes they have ended."""
+    if rows:
+        db.run(tx, _REMEMBER, rows, now=now)
+
+
+def bring(tx: Connection, rows: Sequence[Brought], now: datetime) -> None:
+    """Let people stand in the branches that another system says, if they do not stand there (FED-14)."""
+    if rows:
+        db.run(tx, _BRING, rows, now=now)
+
+
+def follow(tx: Connection, items: Sequence[Any]) -> None:
+    """Note which transfers hold people who are to come."""
+    db.run(tx, _FOLLOW, items)
+
+
+def end(tx: Connection, items: Sequence[Any], now: datetime) -> None:
+    """End the arrivals of transfers by which nobody has moved."""
+    db.run(tx, _END, items, now=now)
+
+
+def end_unbegun(tx: Connection, items: Sequence[dict[str, Any]], now: datetime) -> None:
+    """End the arrivals of people, each from a system, for which no transfer was begun."""
+    if items:
+        db.run(tx, _END_UNBEGUN, items, now=now)
+
+
+def complete(tx: Connection, items: Sequence[Any], now: datetime, tail: int) -> None:
+    """End the arrivals of transfers that have moved their person, who has an account from now on (ACC-04)."""
+    db.run(tx, _COMPLETE, items, now=now, tail=tail)
+
+
+def take_over(tx: Connection, rows: Sequence[Taken], stays: Sequence[StayElsewhere]) -> None:
+    """Write what records say of people; the people are held. What an earlier record told of stays goes."""
+    if rows:
+        db.run(tx, _TAKE_OVER, rows)
+        tx.execute(_FORGET_STAYS, {"ids": [row["person_id"] for row in rows]})
+    if stays:
+        db.run(tx, _TELL_STAYS, stays)
+
+
+def erase(tx: Connection, before: datetime) -> list[int]:
+    """Erase people who were offered, have not come, and whom nothing else ties to us; return who they were.
+
+    Offers that ended before an instant are looked at, each once.
+    """
+    return list(tx.scalars(_ERASE, {"before": before}))

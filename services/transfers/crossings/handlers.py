@@ -87,7 +87,13 @@ def _answer(
         transfer_id = made.get(n) or (before.transfer_id if before is not None else None)
         code = "" if transfer_id else plan.code if isinstance(plan, Refusal) else "transfer_open"
         answers.append(
-            ArrivalAnswered(command_id=item.command_id, peer=item.peer, transfer_id=transfer_id, code=code)
+            ArrivalAnswered(
+                command_id=item.command_id,
+                member_id=item.member_id,
+                peer=item.peer,
+                transfer_id=transfer_id,
+                code=code,
+            )
         )
     emit(tx, answers)
 

@@ -54,6 +54,7 @@ class ArrivalOffered(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("members",)
 
     subject: Subject
     peer: Word
@@ -68,6 +69,7 @@ class RecordCame(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("members",)
 
     subject: Subject
     peer: Word

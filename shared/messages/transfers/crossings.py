@@ -58,9 +58,10 @@ class ArrivalAnswered(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "transfers"
-    consumers: ClassVar[tuple[str, ...]] = ("federation",)
+    consumers: ClassVar[tuple[str, ...]] = ("federation", "members")
 
     command_id: UUID
+    member_id: PersonId
     peer: Word
     transfer_id: TransferId | None
     code: Word

@@ -1,5 +1,7 @@
 """Mirrored branches beside the small tree, and registries on both sides of the bridges."""
 
+import shutil
+
 import pytest
 
 from services.members.crossings import seals
@@ -19,6 +21,8 @@ def peers(engine, keys, tmp_path_factory):
     made = {}
     for peer in PEERS:
         folder = tmp_path_factory.mktemp(str(peer))
+        # the folder of keys is one for all modules
+        shutil.rmtree(keys / "registry" / str(peer), ignore_errors=True)
         seals.make_keys(folder, clock.now())
         there = seals.Registry(folder)
         for key in there.files.published():

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from services.members.crossings import handlers as crossings
 from services.members.crossings import seals
 from shared import clock
+from shared.messages.federation import ArrivalOffered, RecordCame
 from shared.messages.orgs import OrgChanged
 from shared.messages.sealed import SealedPerson, SealedRecord
 from shared.messages.transfers import HandoverOpened, RemoteOpened
@@ -102,3 +103,28 @@ def hand_over(tx, transfer_id=10, member=ONE, peer="BJ") -> None:
 def a_command() -> uuid.UUID:
     """Return the id of a command."""
     return uuid.uuid4()
+
+
+def offered(person: str, subject="BJ:7", branch=BJ_CLASS, peer="BJ") -> ArrivalOffered:
+    """Return what the bridge tells of somebody whom another system offers."""
+    return ArrivalOffered(subject=subject, peer=peer, source_branch_id=branch, person=person)
+
+
+def came(record: str, subject="BJ:7", transfer_id=70, peer="BJ") -> RecordCame:
+    """Return what the bridge tells of a record that another system has handed over."""
+    return RecordCame(subject=subject, peer=peer, transfer_id=transfer_id, record=record)
+
+
+def offer(tx, *items) -> list[tuple]:
+    """Let other systems offer people; return the answers: subject, and the person or the code."""
+    crossings.on_arrival_offered(tx, list(items))
+    return [
+        (one["subject"], one.get("member_id") or one["code"])
+        for one in told(tx, "arrival_known", "arrival_unfit")
+    ]
+
+
+def record(tx, *items) -> list[tuple]:
+    """Let records come; return the answers: transfer, and empty or the code."""
+    crossings.on_record_came(tx, list(items))
+    return [(one["transfer_id"], one.get("code", "")) for one in told(tx, "record_taken", "record_refused")]

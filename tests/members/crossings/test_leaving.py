@@ -134,7 +134,7 @@ def test_a_registry_without_a_key(engine, peers):
     ours = crossings.seals.registry().files.place / "FJ" / file.name
     content = ours.read_bytes()
     ours.unlink()
-    inbox = Inbox("members", _Database(engine), {RemoteOpened: crossings.on_remote_opened})
+    inbox = Inbox("members", Database(engine), {RemoteOpened: crossings.on_remote_opened})
     body = json.dumps([_json(remote(10, peer="FJ")), _json(remote(11, TWO))]).encode()
     try:
         inbox.apply([Incoming("m1", "remote_opened", body)])
@@ -160,7 +160,7 @@ def test_a_registry_without_a_key(engine, peers):
             told(tx)
 
 
-class _Database:
+class Database:
     """The transactions of the database of members, without its machinery."""
 
     def __init__(self, engine):
