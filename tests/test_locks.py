@@ -40,6 +40,7 @@ ONE_BY_ONE = {
     "services.members.crossings.store:_BRING": PERSON,
     "services.members.crossings.store:_COMPLETE": PERSON,
     "services.members.crossings.store:_END": PERSON,
+    "services.members.crossings.store:_END_DROPPED": PERSON,
     "services.members.crossings.store:_END_UNBEGUN": PERSON,
     "services.members.crossings.store:_ERASE": PERSON,
     "services.members.crossings.store:_FOLLOW": PERSON,

@@ -24,7 +24,13 @@ from services.federation.schemas import (
     Refused,
 )
 from shared import clock, directory
-from shared.messages.federation import ArrivalOffered, PeerCalledOff, PeerRequested, RecordCame
+from shared.messages.federation import (
+    ArrivalDropped,
+    ArrivalOffered,
+    PeerCalledOff,
+    PeerRequested,
+    RecordCame,
+)
 from shared.messages.members import ArrivalKnown, ArrivalUnfit
 from shared.messages.transfers import (
     ArrivalAccepted,
@@ -116,11 +122,16 @@ def _called_off(bridge: Bridge, one: arrivals.Arrival) -> PeerCalledOff:
 
 
 def on_arrival_known(tx: Connection, bridge: Bridge, items: list[ArrivalKnown]) -> None:
-    """Ask transfers to start, for those whom the peer has not called off meanwhile."""
+    """Ask transfers to start, for those whom the peer has not called off meanwhile.
+
+    Of the others members is told, which keeps one offer of a person open only.
+    """
     states = store.lock(tx, [item.subject for item in items])
     arrivals.know(tx, [arrivals.Known(item.subject, item.member_id) for item in items])
     deciding = {subject for subject, one in states.items() if state_of(one) is Receiver.DECIDING}
     known = arrivals.find(tx, deciding)
+    dropped = [item.subject for item in items if item.subject not in deciding]
+    emit(tx, [ArrivalDropped(subject=subject, peer=bridge.peer) for subject in dropped])
     emit(
         tx,
         [

@@ -58,6 +58,7 @@ class Service(BusService):
         transfers.RemoteOpened: crossings.on_remote_opened,
         transfers.HandoverOpened: crossings.on_handover_opened,
         transfers.ArrivalAnswered: crossings.on_arrival_answered,
+        federation.ArrivalDropped: crossings.on_arrival_dropped,
         federation.RecordCame: crossings.on_record_came,
         scheduler.DayBegan: on_day_began,
     }

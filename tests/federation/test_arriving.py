@@ -65,7 +65,7 @@ def known(end: End, subject: str = THEIRS, member_id: int = 501) -> None:
 def answered(end: End, transfer_id: int | None, code: str = "", subject: str = THEIRS) -> None:
     (asked,) = [item for _, item in told(end, "peer_requested")][-1:]
     answer = ArrivalAnswered(
-        command_id=UUID(asked["command_id"]), peer="BJ", transfer_id=transfer_id, code=code
+        command_id=UUID(asked["command_id"]), member_id=501, peer="BJ", transfer_id=transfer_id, code=code
     )
     tell(end, arriving.on_arrival_answered, answer)
 
@@ -188,7 +188,9 @@ def test_called_off_while_members_opens(here, there):
     here.hear(offer(there))
     called_off(here, there)
     known(here)
-    assert told(here, "peer_requested", "peer_called_off") == []
+    dropped = {"subject": THEIRS, "peer": "BJ"}
+    said = told(here, "peer_requested", "peer_called_off", "arrival_dropped")
+    assert said == [("arrival_dropped", dropped)], "so that the person can be offered again"
 
 
 def test_called_off_while_transfers_starts(here, there):

@@ -22,7 +22,7 @@ from services.members.crossings.seals import Unreadable
 from services.members.sealing.keys import keys, opened, sealed
 from shared import clock, directory, outbox
 from shared.errors import Refusal
-from shared.messages.federation import ArrivalOffered, RecordCame
+from shared.messages.federation import ArrivalDropped, ArrivalOffered, RecordCame
 from shared.messages.members import (
     ArrivalKnown,
     ArrivalUnfit,
@@ -319,6 +319,11 @@ def _end_unbegun(tx: Connection, lost: Collection[tuple[int, str]]) -> None:
 def on_arrival_answered(tx: Connection, items: list[ArrivalAnswered]) -> None:
     """End the offers of people for whom transfers has begun nothing, so that they can be offered again."""
     _end_unbegun(tx, [(item.member_id, item.peer) for item in items if item.transfer_id is None])
+
+
+def on_arrival_dropped(tx: Connection, items: list[ArrivalDropped]) -> None:
+    """End offers that the other system has called off before a transfer of theirs began (FED-08)."""
+    crossings_store.end_dropped(tx, items, clock.now())
 
 
 def completed(tx: Connection, items: Sequence[Any]) -> None:

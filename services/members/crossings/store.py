@@ -221,6 +221,16 @@ _END_UNBEGUN = sa.text(f"""
         {locked(_OPEN_UNBEGUN, "people p", "p.person_id = a.person_id", "p.person_id", of="a.subject")}
     ),
     {_OVER}""")
+_OPEN_DROPPED = """given i JOIN arrivals a ON a.subject = i.subject AND a.peer = i.peer
+            AND a.ended_at IS NULL AND a.transfer_id IS NULL"""
+_END_DROPPED = sa.text(f"""
+    WITH given AS (
+        SELECT DISTINCT * FROM json_to_recordset(CAST(:items AS json)) AS i(subject text, peer text)
+    ),
+    ended AS MATERIALIZED (
+        {locked(_OPEN_DROPPED, "people p", "p.person_id = a.person_id", "p.person_id", of="a.subject")}
+    ),
+    {_OVER}""")
 _COMPLETE = sa.text("""
     WITH arrived AS (
         UPDATE arrivals a SET ended_at = :now, completed = true
@@ -321,6 +331,11 @@ def end_unbegun(tx: Connection, items: Sequence[dict[str, Any]], now: datetime) 
     """End the arrivals of people, each from a system, for which no transfer was begun."""
     if items:
         db.run(tx, _END_UNBEGUN, items, now=now)
+
+
+def end_dropped(tx: Connection, items: Sequence[Any], now: datetime) -> None:
+    """End the arrivals of some offers for which no transfer has begun."""
+    db.run(tx, _END_DROPPED, items, now=now)
 
 
 def complete(tx: Connection, items: Sequence[Any], now: datetime, tail: int) -> None:

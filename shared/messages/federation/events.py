@@ -62,6 +62,19 @@ class ArrivalOffered(Event, frozen=True, kw_only=True):
     person: Jwe
 
 
+class ArrivalDropped(Event, frozen=True, kw_only=True):
+    """Somebody whom members lets come does not: the other system has called it off before a transfer began.
+
+    So the person can be offered again. A transfer that has begun says itself how it ends.
+    """
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("members",)
+
+    subject: Subject
+    peer: Word
+
+
 class RecordCame(Event, frozen=True, kw_only=True):
     """Another system has handed a member over: members is to open the record (FED-10).
 

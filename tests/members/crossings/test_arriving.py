@@ -17,7 +17,7 @@ from services.members.sealing.keys import keys, opened
 from shared import clock
 from shared.errors import Refused
 from shared.inbox import Inbox, Incoming
-from shared.messages.federation import ArrivalOffered
+from shared.messages.federation import ArrivalDropped, ArrivalOffered
 from shared.messages.members import SignIn
 from shared.messages.sealed import SealedStay
 from shared.messages.transfers import ArrivalAnswered, TransferRejected, TransferWithdrawn
@@ -266,7 +266,7 @@ def test_two_offers_of_one_person(tx, bj):
     assert offer(tx, offered(sealed_person(bj, "BJ:10"), "BJ:10")) == [("BJ:10", "transfer_open")]
 
 
-@pytest.mark.parametrize("how", ["rejected", "withdrawn", "not begun"])
+@pytest.mark.parametrize("how", ["rejected", "withdrawn", "not begun", "dropped"])
 def test_an_offer_that_has_ended_is_in_nobodys_way(tx, bj, how):
     """Who was offered and has not come can be offered again; the same person is found."""
     ((_, member),) = offer(tx, offered(sealed_person(bj)))
@@ -275,6 +275,8 @@ def test_an_offer_that_has_ended_is_in_nobodys_way(tx, bj, how):
             command_id=a_command(), member_id=member, peer="BJ", transfer_id=None, code="unknown_org"
         )
         crossings.on_arrival_answered(tx, [answer])
+    elif how == "dropped":
+        crossings.on_arrival_dropped(tx, [ArrivalDropped(subject="BJ:7", peer="BJ")])
     else:
         begin(tx, member)
         event = {"rejected": TransferRejected, "withdrawn": TransferWithdrawn}[how]
@@ -296,6 +298,7 @@ def test_an_answer_with_a_transfer_ends_nothing(tx, bj):
             command_id=a_command(), member_id=member, peer="BJ", transfer_id=transfer_id, code=""
         )
         crossings.on_arrival_answered(tx, [answer])
+    crossings.on_arrival_dropped(tx, [ArrivalDropped(subject="BJ:7", peer="BJ")])
 
     assert record(tx, came(sealed_record(bj))) == [(70, "")]
 
