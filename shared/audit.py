@@ -286,10 +286,11 @@ class Log:
         service: Its name.
         orgs: The table in which it finds the provincial body of an organisation.
         grew: The event that tells its heads to the scheduler.
+        more: Further fields of that event, with the words that they hold.
 
     """
 
-    def __init__(self, service: str, orgs: str, grew: type[Event]) -> None:
+    def __init__(self, service: str, orgs: str, grew: type[Event], **more: str) -> None:
         self.service = service
         self.loop = background.Loop("audit", self._turn, LOOK_AGAIN_SECONDS, TELL_AFTER_SECONDS)
         """Tells the heads that have grown."""
@@ -305,6 +306,7 @@ class Log:
             ORDER BY h.lane
             LIMIT 1
             FOR UPDATE OF h SKIP LOCKED  -- who finds every lane held opens another""")
+        words = {name: f"'{word}'" for name, word in more.items()}
         self._told = sa.text(f"""
             WITH free AS (
                 SELECT lane FROM audit_heads WHERE rows > told ORDER BY lane FOR UPDATE SKIP LOCKED
@@ -315,7 +317,7 @@ class Log:
                 WHERE h.lane = f.lane
                 RETURNING h.lane, h.rows, encode(h.hash, 'hex') AS hash
             )
-            {insert(tell(grew, "grown"))} RETURNING id""")
+            {insert(tell(grew, "grown", **words))} RETURNING id""")
 
     def append(self, tx: Connection, entries: Iterable[Entry]) -> None:
         """Write lines with one statement, in the transaction of the changes that they record.

@@ -138,9 +138,9 @@ class Files:
             _write(file, msgspec.structs.replace(read(file), revoked_at=now))
         return len(found)
 
-    def published(self) -> list[KeyFile]:
-        """Return the public parts of one's own keys, for others to see."""
-        return [public(read(file)) for file, _ in self._files(OWN)]
+    def published(self, part: str = OWN) -> list[KeyFile]:
+        """Return the public parts of one's own keys, for others to see; or of what others have given."""
+        return [public(read(file)) for file, _ in self._files(part)]
 
 
 def read(file: Path) -> KeyFile:

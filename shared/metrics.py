@@ -109,6 +109,34 @@ BRIDGE_SENT = Counter(
     "Messages that were sent over a bridge, by the peer's receipts",
     ["peer", "result"],
 )
+BRIDGE_UP = Gauge("tuanqiao_bridge_up", "Whether the peer answered when it was called last", ["peer"])
+BRIDGE_PAUSED = Gauge("tuanqiao_bridge_paused", "Whether an operator lets nothing go out", ["peer"])
+BRIDGE_OLDEST = Gauge(
+    "tuanqiao_bridge_oldest_seconds", "Age of the oldest message without the peer's receipt", ["peer"]
+)
+BRIDGE_QUEUE = Gauge(
+    "tuanqiao_bridge_queue",
+    "Messages that are not done with: ours waiting or parked, the peer's held or quarantined",
+    ["peer", "queue"],
+)
+BRIDGE_IN_DOUBT = Gauge(
+    "tuanqiao_bridge_in_doubt",
+    "Members handed over of whom the peer has not said whether it has them",
+    ["peer"],
+)
+BRIDGE_DOUBT_OLDEST = Gauge(
+    "tuanqiao_bridge_in_doubt_seconds", "For how long the oldest of them; 0 without any", ["peer"]
+)
+BRIDGE_DIFFERENCES = Gauge(
+    "tuanqiao_bridge_differences", "Differences from the peer that nobody has confirmed", ["peer"]
+)
+BRIDGE_COMPARED = Gauge(
+    "tuanqiao_bridge_compared_seconds", "How long ago a day was compared with the peer", ["peer"]
+)
+BRIDGE_KEY_DAYS = Gauge(
+    "tuanqiao_bridge_key_days", "Days for which the keys of a side last; 0: there is none", ["peer", "side"]
+)
+BRIDGE_SKEW = Gauge("tuanqiao_bridge_skew_seconds", "How far the peer's clock is ahead", ["peer"])
 
 BACKUP_AGE = Gauge(
     "tuanqiao_backup_age_seconds",

@@ -19,10 +19,15 @@ from services.transfers import trail
 from services.transfers.log import prove_seals
 from shared import audit, db
 from shared.audit import Head
-from shared.settings import Settings
+from shared.settings import Settings, role
 
-LOGS = ("orgs", "members", "transfers")
-"""Services with an audit log; the scheduler has none and keeps the heads of the others."""
+WITHOUT = "scheduler"
+"""It has no audit log, and keeps the heads of the others."""
+
+
+def logs(settings: Settings) -> list[str]:
+    """Return the services of an installation with an audit log; each bridge has one of its own."""
+    return [service for service in settings.services if service != WITHOUT]
 
 
 class Proof(NamedTuple):
@@ -57,7 +62,7 @@ def heads(settings: Settings) -> list[str]:
     They are to be kept where nobody can reach them who can reach the databases.
     """
     lines = []
-    for service in LOGS:
+    for service in logs(settings):
         engine, tx = _reading(settings, service)
         with tx:
             lines += [
@@ -92,9 +97,9 @@ def prove(settings: Settings, outside: dict[str, list[Head]] | None = None) -> I
     """
     engine, tx = _reading(settings, "scheduler")
     with tx:
-        kept = {service: scheduler_heads.kept(tx, service) for service in LOGS}
+        kept = {service: scheduler_heads.kept(tx, service) for service in logs(settings)}
     engine.dispose()
-    for service in LOGS:
+    for service in logs(settings):
         engine, tx = _reading(settings, service)
         with tx:
             yield _prove(tx, service, kept[service], (outside or {}).get(service, []))
@@ -119,7 +124,7 @@ def _prove(tx: sa.Connection, service: str, kept: list[Head], outside: list[Head
     for head in kept:
         longest[head.lane] = max(head.rows, longest.get(head.lane, 0))
     lost = {lane: told for lane, told in audit.told(tx).items() if longest.get(lane, 0) < told}
-    if lost and not tx.scalar(_ON_THE_WAY, {"topic": f"{service}_log_grew"}):
+    if lost and not tx.scalar(_ON_THE_WAY, {"topic": f"{role(service)}_log_grew"}):
         words += [
             f"lane {lane}: the scheduler was told of {told} lines and keeps no such head"
             for lane, told in lost.items()

@@ -168,7 +168,7 @@ class Courier:
                 self.receipted(tx, self._offers(settled), now)
             store.again(tx, later)
             # repetitions get a receipt of before, so the latest says most
-            store.back(tx, max(-MOST_SKEW, min(MOST_SKEW, round(1000 * max(ahead)))))
+            store.back(tx, max(-MOST_SKEW, min(MOST_SKEW, round(1000 * max(ahead)))), now)
 
     def _offers(self, settled: Sequence[Settled]) -> list[str]:
         """Return the transfers of ours whose first message the peer has now: that is the offer."""

@@ -90,3 +90,7 @@ class Folder:
     def published(self) -> list[KeyFile]:
         """Return the public parts of one's own keys, for the peer to see."""
         return self._files.published()
+
+    def known(self) -> list[KeyFile]:
+        """Return the peer's keys as they stand in files, those that are believed no more, too."""
+        return self._files.published(_PEER)

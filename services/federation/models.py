@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from shared import db, directory, inbox, lives, outbox, sessions_ended
+from shared import audit, db, directory, inbox, lives, outbox, sessions_ended
 
 metadata = db.metadata()
 _time = sa.DateTime(timezone=True)
@@ -27,6 +27,12 @@ handovers = sa.Table(
     sa.Column("since", _time, nullable=False, comment="when it came to this state"),
     sa.Column("day", sa.Date, comment="in China, on which its offer was signed; null while none is known"),
     sa.Index("ix_handovers_day", "day"),
+    sa.Index(
+        "ix_handovers_open",
+        "state",
+        "since",
+        postgresql_where=sa.text("state IN ('offered', 'handover', 'deciding', 'awaited')"),
+    ),
     sa.Index("ix_handovers_on_the_way", "since", postgresql_where=sa.text("state = 'handover'")),
 )
 
@@ -49,6 +55,7 @@ sent = sa.Table(
     sa.Column("receipt_code", sa.Text, comment="why the peer refuses it, or why it is parked"),
     sa.Column("settled_at", _time),
     sa.Index("ix_sent_waiting", "said_at", "subject", "seq", postgresql_where=sa.text("state = 'waiting'")),
+    sa.Index("ix_sent_settled_at", "settled_at"),
     sa.Index("ix_sent_parked", "settled_at", postgresql_where=sa.text("state = 'parked'")),
 )
 
@@ -66,6 +73,7 @@ received = sa.Table(
         "state", sa.Text, nullable=False, comment="applied, late, held, refused, quarantined, discarded"
     ),
     sa.Column("code", sa.Text, nullable=False, comment="why it was refused or quarantined; empty if not"),
+    sa.Index("ix_received_received_at", "received_at"),
     sa.Index("ix_received_held", "received_at", postgresql_where=sa.text("state = 'held'")),
 )
 
@@ -102,6 +110,9 @@ differences = sa.Table(
     sa.Column("found_at", _time, nullable=False),
     sa.Column("seen_at", _time, nullable=False, comment="when it was found last"),
     sa.Column("gone_at", _time, comment="when it was found no more"),
+    sa.Column("confirmed_at", _time, comment="when a person has said what is to be made of it"),
+    sa.Column("confirmed_by", sa.BigInteger, comment="null: the command line"),
+    sa.Column("reason", sa.Text, comment="that the person has given"),
     sa.Index("ix_differences_open", "day", postgresql_where=sa.text("gone_at IS NULL")),
 )
 
@@ -133,6 +144,11 @@ line = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False, server_default="0", comment="since then"),
     sa.Column("probe_at", _time, comment="not before then the next try is made"),
     sa.Column("paused_at", _time, comment="since when an operator lets nothing go out"),
+    sa.Column("paused_by", sa.BigInteger, comment="null: the command line"),
+    sa.Column("paused_reason", sa.Text),
+    sa.Column("up_since", _time, comment="since when the peer answers; null while it does not"),
+    sa.Column("answered_at", _time, comment="when it has answered last"),
+    sa.Column("night", sa.Date, comment="the day on which comparing was asked for by itself last"),
     sa.Column("skew_ms", sa.Integer, comment="how far the peer's clock is ahead, by its last receipt"),
     sa.CheckConstraint("one", name="one"),
     comment="one row: whether the peer answers",
@@ -154,6 +170,34 @@ arrivals = sa.Table(
     comment="who is offered to us: the transfer here that belongs to each transfer of the peer",
 )
 
+departures = sa.Table(
+    "departures",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("transfer_id", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("org_id", sa.BigInteger, nullable=False, comment="the branch that the member is to leave"),
+    comment="whose transfers lead to the peer: who may look at them",
+)
+
+wanted_days = sa.Table(
+    "wanted_days",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("asked_at", _time, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_at", _time, nullable=False, comment="not before then it is tried, by one process"),
+    comment="days that are to be compared with the peer",
+)
+
+handled_commands = sa.Table(
+    "handled_commands",
+    metadata,
+    sa.Column("command_id", sa.Uuid, primary_key=True),
+    sa.Column("reply", sa.Text, nullable=False),
+    sa.Column("person_id", sa.BigInteger, nullable=False, comment="whose command it was"),
+)
+
 org_directory, _ = directory.tables(metadata)
 org_directory.append_column(
     sa.Column(
@@ -173,6 +217,7 @@ sa.Index(
 )
 sa.Index("ix_org_directory_name", sa.text("normalize(name, NFKC)"), _table=org_directory)
 sessions_ended.tables(metadata)
+audit.tables(metadata)
 
 lives.table(metadata)
 outbox.table(metadata)

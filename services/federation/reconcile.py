@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -88,7 +88,23 @@ class Result(NamedTuple):
     differences: list[Difference]
 
 
-Kept = TypeVar("Kept", Manifest, Lines)
+Said = TypeVar("Said", Manifest, Lines)
+
+
+class Kept(Protocol):
+    """A difference as it was kept: both lines as JSON, empty for none."""
+
+    @property
+    def subject(self) -> str:
+        """Return the transfer."""
+
+    @property
+    def ours(self) -> str:
+        """Return how it stands here."""
+
+    @property
+    def theirs(self) -> str:
+        """Return how it stands there."""
 
 
 def compare(bridge: Bridge, ours: Iterable[Line], theirs: Iterable[Line]) -> list[Difference]:
@@ -167,7 +183,7 @@ class Reconciler:
                 found += compare(self.bridge, manifests.lines(tx, day, [name]), theirs.lines)
         return found
 
-    def _ask(self, path: str, kind: type[Kept], day: date) -> Kept:
+    def _ask(self, path: str, kind: type[Said], day: date) -> Said:
         shown = {"Authorization": f"Bearer {calling.token(self.bridge, path)}"}
         status, _, body = self.caller.request("GET", path, headers=shown)
         if status != 200:
@@ -191,12 +207,27 @@ def _missing(bridge: Bridge, found: Iterable[Difference]) -> Iterable[Missing]:
     """Return what is to be sent again."""
     for one in found:
         if REPAIRS[one.kind].at_once and one.ours is not None:
-            sending = bridge.side(one.subject) is Side.SENDER
-            said = one.ours.sender_seq if sending else one.ours.receiver_seq
-            heard = 0
-            if one.theirs is not None:
-                heard = one.theirs.sender_seq if sending else one.theirs.receiver_seq
-            yield Missing(one.subject, heard + 1, said + 1)
+            yield _lacking(bridge, one.subject, one.ours, one.theirs)
+
+
+def _lacking(bridge: Bridge, subject: str, ours: Line, theirs: Line | None) -> Missing:
+    """Return which of our messages the peer lacks, by both lines."""
+    sending = bridge.side(subject) is Side.SENDER
+    said = ours.sender_seq if sending else ours.receiver_seq
+    heard = 0
+    if theirs is not None:
+        heard = theirs.sender_seq if sending else theirs.receiver_seq
+    return Missing(subject, heard + 1, said + 1)
+
+
+def missing_of(bridge: Bridge, kept: Kept) -> Missing:
+    """Return which of our messages the peer lacks, by a difference as it was kept."""
+    ours, theirs = (
+        msgspec.json.decode(text, type=Line) if text else None for text in (kept.ours, kept.theirs)
+    )
+    if ours is None:
+        return Missing(kept.subject, 1, 1)
+    return _lacking(bridge, kept.subject, ours, theirs)
 
 
 # ---- what was found ------------------------------------------------------------------------------
@@ -214,10 +245,13 @@ _KEEP = sa.text(f"""
     INSERT INTO differences ({columns(_Row)}, day, found_at, seen_at)
     SELECT {columns(_Row)}, CAST(:day AS date), CAST(:now AS timestamptz), CAST(:now AS timestamptz)
     FROM {recordset(_Row)} ORDER BY subject, kind
-    ON CONFLICT (subject, kind) DO UPDATE SET (ours, theirs, seen_at, found_at, gone_at) = (excluded.ours,
-        excluded.theirs, excluded.seen_at,
+    ON CONFLICT (subject, kind) DO UPDATE SET (ours, theirs, seen_at, found_at, gone_at, confirmed_at) = (
+        excluded.ours, excluded.theirs, excluded.seen_at,
         -- one that was gone and is back is a new one
-        CASE WHEN differences.gone_at IS NULL THEN differences.found_at ELSE excluded.found_at END, NULL)""")
+        CASE WHEN differences.gone_at IS NULL THEN differences.found_at ELSE excluded.found_at END, NULL,
+        -- what a person has confirmed was these two lines and no others
+        CASE WHEN differences.gone_at IS NULL AND (differences.ours, differences.theirs)
+            = (excluded.ours, excluded.theirs) THEN differences.confirmed_at END)""")
 _GONE = sa.text("""
     WITH unseen AS (SELECT subject, kind FROM differences
         WHERE day = CAST(:day AS date) AND gone_at IS NULL AND seen_at < CAST(:now AS timestamptz)

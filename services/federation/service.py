@@ -15,6 +15,12 @@ from services.federation.calling import Caller, NoAnswer
 from services.federation.courier import LOOK_AGAIN_SECONDS, Courier
 from services.federation.directory import Reader
 from services.federation.handovers import Bridge
+from services.federation.operating import handlers as operating
+from services.federation.operating import views
+from services.federation.operating.days import LOOK_AGAIN_SECONDS as DAYS_SECONDS
+from services.federation.operating.days import Comparing
+from services.federation.operating.desk import log_of
+from services.federation.reconcile import Reconciler
 from shared import clock, directory, green, sessions_ended
 from shared.background import Away, Loop
 from shared.bus.service import BusService, Machinery
@@ -68,6 +74,7 @@ class Federation(BusService):
         orgs.OrgChanged: on_org_changed,
         orgs.AdministratorChanged: directory.on_administrator_changed,
         members.SessionEnded: sessions_ended.on_session_ended,
+        transfers.RemoteOpened: of_peer(operating.on_remote_opened),
         members.MemberOffered: of_peer(leaving.on_member_offered),
         members.RecordSealed: of_peer(leaving.on_record_sealed),
         members.ArrivalKnown: of_peer(arriving.on_arrival_known),
@@ -78,6 +85,9 @@ class Federation(BusService):
         transfers.ArrivalCompleted: of_peer(arriving.on_arrival_completed),
         transfers.CrossingEnded: of_peer(on_crossing_ended),
     }
+    commands = operating.COMMANDS
+    queries = operating.QUERIES
+    gauges = staticmethod(views.gauges)
 
     @classmethod
     def prepare(cls, machinery: Machinery) -> None:
@@ -94,6 +104,8 @@ class Federation(BusService):
             own.bridge, machinery.database, own.address, receipted=telling.receipts(own.peer)
         )
         machinery.reader = Reader(own.bridge, machinery.database, Caller(own.address))
+        reconciler = Reconciler(own.bridge, machinery.database, Caller(own.address))
+        machinery.comparing = Comparing(machinery.database, reconciler)
         if own.port:
             listener = green.start(
                 door.app(own.bridge, machinery.database), own.port, own.host, own.certificate
@@ -113,6 +125,12 @@ def ask(machinery: Any) -> None:
     with machinery.database.transaction() as tx:
         asking.ask(tx, made, now)
         quarantine.apply_known(tx, made, now)
+
+
+def compare(machinery: Any) -> float:
+    """Compare a day with the peer that is wanted; one turn."""
+    wait: float = machinery.comparing.turn()
+    return wait
 
 
 _LAST_READ = sa.text("SELECT max(ended_at) FROM readings")
@@ -149,6 +167,8 @@ def service_of(peer: str) -> type[Federation]:
                 Loop("courier", carry, LOOK_AGAIN_SECONDS),
                 Loop("questions", ask, ASK_SECONDS),
                 Loop("their_directory", read_directory, READ_SECONDS),
+                Loop("comparing", compare, DAYS_SECONDS),
+                log_of(peer).loop,
             ),
         },
     )

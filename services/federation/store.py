@@ -96,6 +96,12 @@ class Known(NamedTuple):
 
 
 @dataclass(frozen=True)
+class _Place:
+    subject: str
+    seq: Int
+
+
+@dataclass(frozen=True)
 class _Side:
     subject: str
     side: str
@@ -295,14 +301,23 @@ _MISSING = sa.text(f"""
     UPDATE sent s SET (state, next_at) = ('waiting', :now)
     FROM held h WHERE s.subject = h.subject AND s.seq = h.seq""")
 _AWAY = sa.text("""
-    UPDATE line SET (down_since, failures, probe_at) =
-        (coalesce(down_since, :now), failures + 1, CAST(:probe AS timestamptz))""")
-_BACK = sa.text("UPDATE line SET (down_since, failures, probe_at, skew_ms) = (NULL, 0, NULL, :skew)")
+    UPDATE line SET (up_since, down_since, failures, probe_at) =
+        (NULL, coalesce(down_since, :now), failures + 1, CAST(:probe AS timestamptz))""")
+_BACK = sa.text("""
+    UPDATE line SET (up_since, down_since, failures, probe_at, skew_ms, answered_at) =
+        (coalesce(up_since, :now), NULL, 0, NULL, :skew, :now)""")
 _NEXT = sa.text("SELECT min(greatest(next_at, leased_until)) FROM sent WHERE state = 'waiting'")
-_SEND_AGAIN = sa.text("""
-    UPDATE sent SET (state, next_at, attempts) = ('waiting', :now, 0)
-    WHERE subject = :subject AND seq = :seq AND state <> 'waiting'""")
-_PAUSE = sa.text("UPDATE line SET paused_at = CAST(:at AS timestamptz)")
+_SEND_AGAIN = sa.text(f"""
+    WITH wanted AS (SELECT DISTINCT s.subject, s.seq FROM {recordset(_Place)}
+        JOIN sent s ON s.subject = i.subject AND i.seq IN (0, s.seq) AND s.state <> 'waiting'),
+    held AS (SELECT s.subject, s.seq FROM wanted w JOIN sent s ON s.subject = w.subject AND s.seq = w.seq
+        ORDER BY s.subject, s.seq FOR UPDATE OF s)
+    UPDATE sent s SET (state, next_at, attempts) = ('waiting', :now, 0)
+    FROM held h WHERE s.subject = h.subject AND s.seq = h.seq AND s.state <> 'waiting'
+    RETURNING s.subject, s.seq""")
+_PAUSE = sa.text("""
+    UPDATE line SET (paused_at, paused_by, paused_reason) = (CAST(:at AS timestamptz), :person, :reason)
+    WHERE (paused_at IS NULL) <> (CAST(:at AS timestamptz) IS NULL)""")
 
 
 def line(tx: Connection) -> Line:
@@ -360,9 +375,9 @@ def away(tx: Connection, now: datetime, probe_at: datetime) -> None:
     tx.execute(_AWAY, {"now": now, "probe": probe_at})
 
 
-def back(tx: Connection, skew_ms: int) -> None:
+def back(tx: Connection, skew_ms: int, now: datetime) -> None:
     """Store that the peer answers, and how far its clock is ahead."""
-    tx.execute(_BACK, {"skew": skew_ms})
+    tx.execute(_BACK, {"skew": skew_ms, "now": now})
 
 
 def next_due(tx: Connection) -> datetime | None:
@@ -371,12 +386,17 @@ def next_due(tx: Connection) -> datetime | None:
     return found
 
 
-def send_again(tx: Connection, subject: str, seq: int, now: datetime) -> bool:
-    """Have a message sent again, parked or receipted, as a person asks; return whether there is one."""
-    return bool(tx.execute(_SEND_AGAIN, {"subject": subject, "seq": seq, "now": now}).rowcount)
+def send_again(tx: Connection, places: Collection[Place], now: datetime) -> set[Place]:
+    """Have messages sent again that are parked or receipted, as a person asks; return which there are.
+
+    The number 0 means every message of a transfer.
+    """
+    found = db.run(tx, _SEND_AGAIN, [place._asdict() for place in sorted(places)], now=now)
+    return {Place(row.subject, row.seq) for row in found}
 
 
-def pause(tx: Connection, at: datetime | None) -> None:
-    """Let nothing go out since an instant; None: let it go again."""
+def pause(tx: Connection, at: datetime | None, person_id: int | None = None, reason: str = "") -> bool:
+    """Let nothing go out since an instant; None: let it go again. Return whether that is new."""
     tx.execute(_DRAW)
-    tx.execute(_PAUSE, {"at": at})
+    values = {"at": at, "person": person_id, "reason": reason}
+    return bool(tx.execute(_PAUSE, values).rowcount)

@@ -15,6 +15,8 @@ from sqlalchemy.engine import Connection
 
 from shared import clock, db
 from shared.audit import Head
+from shared.messages.federation import FederationLogGrew
+from shared.settings import bridge
 
 _KEEP = sa.text("""
     INSERT INTO kept_heads (service, lane, rows, hash, kept_at)
@@ -38,6 +40,12 @@ def on_log_grew(service: str) -> Callable[[Connection, list[Any]], None]:
         )
 
     return handler
+
+
+def on_federation_log_grew(tx: Connection, items: list[FederationLogGrew]) -> None:
+    """Keep what bridges tell of their logs; each peer's bridge is a service of its own."""
+    for peer in sorted({one.peer for one in items}):
+        on_log_grew(bridge(peer))(tx, [one for one in items if one.peer == peer])
 
 
 def kept(tx: Connection, service: str) -> list[Head]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.scheduler import handlers, heads
 from shared.bus.service import BusService
-from shared.messages import members, orgs, transfers
+from shared.messages import federation, members, orgs, transfers
 
 
 class Service(BusService):
@@ -20,6 +20,7 @@ class Service(BusService):
         orgs.OrgsLogGrew: heads.on_log_grew("orgs"),
         members.MembersLogGrew: heads.on_log_grew("members"),
         transfers.TransfersLogGrew: heads.on_log_grew("transfers"),
+        federation.FederationLogGrew: heads.on_federation_log_grew,
     }
     gauges = staticmethod(handlers.gauges)
     loops = (handlers.FIRE,)

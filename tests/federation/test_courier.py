@@ -427,8 +427,9 @@ def test_sent_again_by_hand(here, there, courier, peer):
     courier.turn()
     (before,) = here.rows("receipt", "sent")
     with here.engine.begin() as tx:
-        assert store.send_again(tx, "national:1", 1, clock.now())
-        assert not store.send_again(tx, "national:1", 2, clock.now())
+        one = store.Place("national:1", 1)
+        assert store.send_again(tx, [one], clock.now()) == {one}
+        assert store.send_again(tx, [one, store.Place("national:1", 2)], clock.now()) == set()
 
     courier.turn()
 

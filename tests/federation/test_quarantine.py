@@ -6,7 +6,7 @@ import pytest
 
 from services.federation import envelope
 from services.federation.protocol import Act, Type
-from services.federation.quarantine import Decision, decide, waiting
+from services.federation.quarantine import Decision, Wish, decide, waiting
 from services.federation.schemas import Taken
 from services.federation.store import Place
 from tests.federation.factories import NOW, ORG, End, message
@@ -17,7 +17,8 @@ PERSON = 5
 
 def say(end: End, subject: str, seq: int, decision: Decision, reason: str = "核实无误") -> bool:
     with end.engine.begin() as tx:
-        return decide(tx, end.bridge, Place(subject, seq), decision, reason, PERSON, end.now)
+        (done,) = decide(tx, end.bridge, [Wish(Place(subject, seq), decision, reason, PERSON)], end.now)
+    return done
 
 
 @pytest.fixture

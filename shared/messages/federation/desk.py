@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from shared.errors import Refusal
 from shared.messages import Command, Query, words
+from shared.messages.audit import AuditLine, ListAudit
 from shared.messages.federation.events import Subject
 from shared.messages.limits import (
     Cursor,
@@ -336,6 +337,15 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 get_evidence = Query("federation", "get_evidence", GetEvidence, Evidence)
+
+
+class ListBridgeAudit(ListAudit, frozen=True, kw_only=True):
+    """Ask for lines of the audit log of one bridge, newest first."""
+
+    peer: Word
+
+
+list_bridge_audit = Query("federation", "list_bridge_audit", ListBridgeAudit, list[AuditLine])
 
 # ---- what waits for a person ---------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from shared.messages.limits import (
     Dated,
     Instant,
     Line,
+    LogHash,
     Note,
     Number,
     OrgId,
@@ -251,6 +252,21 @@ class PeerOrg(Dated, frozen=True, kw_only=True):
     phone: Phone = ""
     changed: Instant | None = None
     gone: bool = False
+
+
+class FederationLogGrew(Event, frozen=True, kw_only=True):
+    """A chain of the audit log of a peer's bridge has grown to `rows` lines, with this hash (BEY-10).
+
+    Whoever keeps it notices when lines go.
+    """
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("scheduler",)
+
+    peer: Word
+    lane: Number
+    rows: Version
+    hash: LogHash
 
 
 class DirectoryRead(Event, frozen=True, kw_only=True):

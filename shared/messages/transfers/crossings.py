@@ -22,7 +22,7 @@ class RemoteOpened(Event, frozen=True, kw_only=True):
     """
 
     publisher: ClassVar[str] = "transfers"
-    consumers: ClassVar[tuple[str, ...]] = ("members",)
+    consumers: ClassVar[tuple[str, ...]] = ("members", "federation")
 
     transfer_id: TransferId
     member_id: PersonId

@@ -72,4 +72,15 @@ class AuditKind(Code):
     POLICY_APPLIED          = "policy.applied", "启用时限政策"
     POLICY_OPENED           = "policy.opened", "时限政策用于在办业务"
     TRAIL_SEALED            = "trail.sealed", "封存转接轨迹"
+    # bridges
+    BRIDGE_PAUSED           = "bridge.paused", "暂停对接"
+    BRIDGE_RESUMED          = "bridge.resumed", "恢复对接"
+    BRIDGE_SENT_AGAIN       = "bridge.sent_again", "重发消息"
+    BRIDGE_DECIDED          = "bridge.decided", "处理隔离消息"
+    BRIDGE_RECONCILED       = "bridge.reconciled", "要求与对方核对"
+    BRIDGE_REPAIRED         = "bridge.repaired", "处理核对差异"
+    BRIDGE_RELEASED         = "bridge.released", "恢复移交中的团员"
+    BRIDGE_GIVEN_UP         = "bridge.given_up", "放弃等待档案"
+    BRIDGE_EVIDENCE         = "bridge.evidence", "导出跨系统转接证据"
+    BRIDGE_KEY              = "bridge.key", "更换签名密钥"
 # fmt: on
