@@ -15,7 +15,7 @@ from services.federation import directory, protocol, schemas
 from services.federation.protocol import Heard, Receiver, Sender, State, Type, Word
 from services.federation.schemas import DATA, FAULTS
 from shared.messages import limits, sealed
-from shared.messages.words import BridgeReason
+from shared.messages.words import BridgeReason, OrgKind
 
 TEXT = Path(__file__).with_name("page.md")
 """The words of the page; `<name>` stands for what is printed there from the code."""
@@ -35,6 +35,7 @@ def page() -> str:
         "line": _fields(schemas.Line),
         "outcomes": ["; ".join(_outcomes())],
         "org": _fields(directory.Org),
+        "kinds": ["; ".join(_kinds())],
         "acts": _acts(),
         "hears": _hears(),
         "here": [_states(protocol.HERE)],
@@ -88,6 +89,12 @@ def _hears() -> Iterator[str]:
         yield f"| {_side(state)} | {_code(state)} | {_code(word)} | {leads} | {says} |"
 
 
+def _kinds() -> Iterator[str]:
+    for kind in OrgKind:
+        words = [word for word, what in directory.KINDS.items() if what == kind and word != kind]
+        yield f"{_code(kind)} is also {', '.join(words)}"
+
+
 def _faults() -> Iterator[str]:
     for fault, refusal in FAULTS.items():
         again, counts = ("yes" if one else "no" for one in (refusal.again, refusal.counts))
@@ -138,9 +145,8 @@ def _value(found: inspect.Type) -> str:
                 return f"{_value(found.type)}; {said}"
             return said + _limits(found.type) if said else _value(found.type)
         case inspect.UnionType():
-            return " or none".join(
-                _value(one) for one in found.types if not isinstance(one, inspect.NoneType)
-            )
+            kinds = [_value(one) for one in found.types if not isinstance(one, inspect.NoneType)]
+            return " or ".join([*kinds, "`null`"] if len(kinds) < len(found.types) else kinds)
         case inspect.LiteralType():
             return " or ".join(f"`{value}`" for value in found.values)
         case inspect.EnumType():

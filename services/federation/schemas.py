@@ -237,8 +237,8 @@ class Refusal(NamedTuple):
 # A table is read by its columns.
 # fmt: off
 FAULTS: dict[Fault, Refusal] = {
-    Fault.NOT_AUTHENTIC:  Refusal(True,  False, "signature, key, algorithm, source or dest is not as agreed"),
-    Fault.MALFORMED:      Refusal(False, False, "no JWS of these header fields, or no envelope in it"),
+    Fault.NOT_AUTHENTIC:  Refusal(True,  False, "header, signature, key, source or dest is not as agreed"),
+    Fault.MALFORMED:      Refusal(False, False, "no JWS, or what is signed is no envelope"),
     Fault.ID_REUSED:      Refusal(False, False, "another message of this subject has this number"),
     Fault.CLOCK:          Refusal(True,  False, "more than 10 minutes in the receiver's future"),
     Fault.GAP:            Refusal(True,  False, "this receiver keeps nothing early: from expected_seq again"),

@@ -139,7 +139,7 @@ class Book:
 
     def copy_peer_orgs(self, rows: list[tuple[str, str, str]]) -> None:
         self._db.execute("DELETE FROM peer_orgs")
-        self._db.executemany("INSERT INTO peer_orgs VALUES (?, ?, ?)", rows)
+        self._db.executemany("INSERT OR REPLACE INTO peer_orgs VALUES (?, ?, ?)", rows)
 
     # ---- members -----------------------------------------------------------------------------------
 
@@ -205,14 +205,18 @@ class Book:
             f"SELECT * FROM transfers WHERE number = ? AND subject <> ? AND state IN {OPEN}", number, subject
         )
 
-    def gaps(self, since: float, again: float) -> list[sqlite3.Row]:
-        """Return the transfers of which something early has waited, and that were not asked about lately."""
+    def gaps(self, since: float) -> list[sqlite3.Row]:
+        """Return the transfers of which something early has waited since then."""
         return self.all(
-            "SELECT * FROM transfers WHERE asked_at <= ? AND subject IN"
+            "SELECT * FROM transfers WHERE subject IN"
             " (SELECT subject FROM heard WHERE state = 'held' AND at <= ?)",
-            again,
             since,
         )
+
+    def asks(self, subject: str) -> bool:
+        """Return whether a question about a transfer waits to be sent."""
+        query = "SELECT 1 FROM said WHERE subject = ? AND type = 'query' AND state = 'waiting'"
+        return self.one(query, subject) is not None
 
     # ---- messages ----------------------------------------------------------------------------------
 

@@ -74,9 +74,9 @@ class Staff:
             "SELECT * FROM transfers WHERE act_at <= ? ORDER BY act_at LIMIT ?", now, TURNS
         ):
             self.attend(book, transfer)
-        for transfer in book.gaps(now - self.mess.real(GAP), now - self.mess.real(ASK_AGAIN)):
+        for transfer in book.gaps(now - self.mess.real(GAP)):
             if rules.act(transfer, "ask"):
-                self.bureau.ask(book, transfer, "transfer")
+                self.ask(book, transfer, "transfer")
         leaves = self.targets_known.is_set() and not self.by_hand
         if leaves and float(book.setting("next_start", "0")) <= now:
             book.keep("next_start", now + self.mess.real(self.every))
@@ -96,6 +96,12 @@ class Staff:
     def wait(self, seconds: float, doublings: int = 0) -> float:
         """Return the instant after a wait of FJ's, doubled so often."""
         return clock.now() + self.mess.real(seconds * 2 ** min(doublings, DOUBLINGS))
+
+    def ask(self, book: Book, transfer, about: str) -> None:
+        """Ask the peer, ever more rarely, unless it was asked lately or a question waits still."""
+        lately = self.mess.real(ASK_AGAIN * 2 ** min(transfer["asks"], DOUBLINGS))
+        if transfer["asked_at"] + lately <= clock.now() and not book.asks(transfer["subject"]):
+            self.bureau.ask(book, transfer, about)
 
     # ---- members who leave -------------------------------------------------------------------------
 
@@ -195,7 +201,8 @@ class Staff:
             self.call_off(book, transfer, "overdue")
         else:
             again = min(self.wait(SILENCE, transfer["asks"]), transfer["answer_by"])
-            self.bureau.ask(book, transfer, "transfer", act_at=again)
+            self.ask(book, transfer, "transfer")
+            book.change(transfer["subject"], act_at=again)
 
     def call_off(self, book: Book, transfer, reason: str) -> None:
         """End a transfer before the record is handed over."""
@@ -234,8 +241,8 @@ class Staff:
         if transfer["heard_never_seen"]:
             self.bureau.act(book, transfer, "release", ended_with="never_seen")
         else:
-            again = self.wait(DOUBT, transfer["asks"])
-            self.bureau.ask(book, transfer, "record", act_at=again)
+            self.ask(book, transfer, "record")
+            book.change(transfer["subject"], act_at=self.wait(DOUBT, transfer["asks"]))
 
     # ---- members who come --------------------------------------------------------------------------
 
