@@ -84,9 +84,9 @@ def shown(program) -> set[str]:
 
 def test_two_untidy_systems(pair):
     """Both with all faults: each transfer is decided, each member has one home; only phantoms are odd."""
-    programs = pair("BJ", "fj", 20, 7, "all", speed=4000, every=600)
+    programs = pair("BJ", "fj", 12, 7, "all", speed=4000, every=600)
 
-    until_decided(programs, 20)
+    until_decided(programs, 12)
 
     agreed(programs)
     assert shown(programs[0]) == phantoms(programs[1]) and shown(programs[1]) == phantoms(programs[0])
