@@ -193,7 +193,8 @@ def start(engine, tmp_path):
         both.registry.close()
     with engine.begin() as tx:
         for table in models.metadata.sorted_tables:
-            tx.execute(sa.delete(table))
+            if table.name not in ("audit_log", "audit_heads"):  # of those nothing can be deleted
+                tx.execute(sa.delete(table))
 
 
 FAULTS = {
