@@ -1,6 +1,7 @@
 """Our end of a bridge and FJ's program, which is untidy in thirteen ways; an auditor reads both."""
 
 import json
+import random
 import signal
 import threading
 import time
@@ -89,27 +90,32 @@ class Both:
         """Return how many FJ has offered."""
         return self.rows("SELECT count(*) FROM transfers WHERE side = 'sender' AND state <> 'none'")[0][0]
 
-    def run(self, coming: int, awake_at: int = 0) -> list[str]:
+    def run(self, coming: int, awake_at: int = 0, kills: int = 0) -> list[str]:
         """Let both work until all is decided; return who was active twice or nowhere meanwhile.
 
-        Our people do nothing before so many have been offered.
+        Our people do nothing before so many have been offered. FJ is killed so often and started again.
         """
         self.awake_at = awake_at
+        dice = random.Random(kills)
         database = db.Database(self.end.engine)
         courier = Courier(self.end.bridge, database, Address(self.url), Fast(3))
         threads = [threading.Thread(target=self.work, args=(one,)) for one in (courier.turn, self.people)]
         wrong: list[str] = []
-        began = time.monotonic()
+        ends = time.monotonic() + PATIENCE + 10 * kills
         with served(door.app(self.end.bridge, database, Allowance(1e6, 1e6)), port=self.ports[0]):
             self.fj.start()
             for thread in threads:
                 thread.start()
             try:
-                while not (done := self.over(coming)) and time.monotonic() - began < PATIENCE:
+                while not (done := self.over(coming) and not kills) and time.monotonic() < ends:
                     wrong += self.audit()
                     time.sleep(0.05)
+                    if kills and dice.random() < 0.1:
+                        kills -= 1
+                        assert self.fj.end(signal.SIGKILL) == -signal.SIGKILL
+                        self.fj.start()
                 assert done, [self.fj.log.read_text(), self.failed]
-                self.reconcile(began)
+                self.reconcile(ends)
             finally:
                 self.stop.set()
                 for thread in threads:
@@ -148,12 +154,12 @@ class Both:
             self.begun() == coming and not waits and "waiting" not in ours and self.pairs() <= audit.ENDINGS
         )
 
-    def reconcile(self, began: float) -> None:
+    def reconcile(self, ends: float) -> None:
         """Compare with FJ until nothing differs; its answers may be spoilt, and its key not brought yet."""
         caller = Caller(Address(self.url))
         reconciler = Reconciler(self.end.bridge, db.Database(self.end.engine), caller, 0.2)
         found: object = "no answer"
-        while found and time.monotonic() - began < PATIENCE:
+        while found and time.monotonic() < ends:
             try:
                 found = [one for day in self.days() for one in reconciler.day(day).differences]
             except NoAnswer:
@@ -230,6 +236,19 @@ def test_with_every_fault_both_sides_agree(start, seed):
         for place in some.values()
     ]
     assert homes.count("active") == MEMBERS + 20 and "on_the_way" not in homes
+
+
+@pytest.mark.long
+def test_killed_at_any_moment(start):
+    """FJ is killed again and again while a hundred go each way: all goes on where it was."""
+    both = start(9, "all", transfers=100, every=1200, members=200)
+    both.leave(100)
+
+    wrong = both.run(100, kills=12)
+
+    assert wrong == []
+    both.agrees()
+    assert {row[0] for row in both.end.rows("why", "quarantine")} <= {"integrated at none"}
 
 
 WRONG = {"malformed", "not_authentic", "401"}
