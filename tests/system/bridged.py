@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from services.federation.keys import Folder, read
 from services.federation.settings import key_folder
 from services.members.accounts import handlers as accounts
+from shared import clock
 from shared.settings import SERVICES, bridge
 from system import embedded
 from tests.installation import tuanqiao
@@ -111,8 +113,9 @@ def bridged(
         for peer in peers.values():
             peer.program.start()
         town.start(*SERVICES, *map(bridge, systems))
-        # a new bridge knows nothing of the tree: the doctor has it told
-        told = tuanqiao(town, "doctor", "--repair", "--only", "directory")
+        # a new bridge knows nothing of the tree: it is told again what the others have been told
+        since = f"{clock.now() - timedelta(hours=1):%Y-%m-%dT%H:%MZ}"
+        told = tuanqiao(town, "outbox", "republish", "orgs", "--since", since, "--yes")
         assert told.returncode == 0, told.stdout + told.stderr
         for system in systems:
             until(lambda system=system: known(town, system, system) > 10, 60)
