@@ -62,6 +62,9 @@ def test_a_member_goes(both, site):
     one = start(site, town, FIRST)
     subject = f"national:{one}"
     beijing.decide(subject, "accept")
+    Office(site, CLASS).wait(one, "pending_handover", 30)
+    # the record is here: the registry there takes it
+    beijing.decide(subject, "accept")
     Office(site, CLASS).wait(one, "completed", 30)
     assert beijing.cases()[subject]["state"] == "taken"
     row = person(town, FIRST)
