@@ -94,6 +94,11 @@ MENU = (
             Entry("/audit", N_("操作日志"), _LEADING, top=True),
         ),
     ),
+    Section(
+        N_("系统对接"),
+        "external-link",
+        (Entry("/bridges", N_("对接系统"), _LEADING, top=True),),
+    ),
 )
 
 

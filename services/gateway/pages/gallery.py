@@ -13,7 +13,7 @@ from services.gateway.kit import tiles
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.table import Listing
 from services.gateway.kit.tiles import Tile
-from services.gateway.kit.timeline import Step
+from services.gateway.kit.timeline import Phone, Step
 from shared import clock
 from shared.errors import Refusal, Refused
 from shared.messages.words import TrailEvent
@@ -51,6 +51,7 @@ def gallery() -> Any:
             ("李伟", org, None),
         ],
         org=org,
+        there=SimpleNamespace(full_name=org.full_name, system="GD"),
         steps=[
             Step("done", _("提交接转申请"), now - timedelta(days=9)),
             Step("failed", _("转出组织审批"), tag=TrailEvent.REJECT, where=org, phone="027-68750000"),
@@ -60,6 +61,12 @@ def gallery() -> Any:
                 where=org,
                 lines=((now, _("收到,等待审批")), (_("最迟"), now + timedelta(days=3))),
                 sources=("DL-01",),
+            ),
+            Step(
+                "ahead",
+                _("等待对方系统审批"),
+                typed=("GD", org.full_name),
+                lines=((now, org.full_name, Phone("020-87330000")),),
             ),
             Step("ahead", _("完成")),
         ],
