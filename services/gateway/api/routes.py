@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from shared.messages import members, orgs, transfers
+from shared.messages import federation, members, orgs, transfers
 from shared.messages.audit import ListAudit
 
 Values = dict[str, Any]
@@ -185,6 +185,26 @@ ROUTES = (
     Route("POST", "/work/phrases", transfers.keep_phrases, "记住常用意见"),
     Route("POST", "/work/phrases/drop", transfers.drop_phrases, "删除常用意见"),
     Route("POST", "/work/assignment", transfers.plan_assignment, "按规则分配的预览"),
+    Route("GET", "/bridges/<peer>", federation.get_bridge, "对接系统的状态", make=lambda v: federation.GetBridge(**v)),
+    Route("GET", "/bridges/<peer>/handovers", federation.list_handovers, "未办结的跨系统业务", {"in_doubt": bool, "after": str, "limit": int},
+          lambda v: federation.ListHandovers(**v), key="cursor"),
+    Route("GET", "/bridges/<peer>/messages", federation.get_messages, "一次跨系统业务的消息和回执", {"subject": str, "transfer_id": int},
+          lambda v: federation.GetMessages(**v)),
+    Route("GET", "/bridges/<peer>/passages/<int:transfer_id>", federation.get_passage, "跨系统业务的进度", make=lambda v: federation.GetPassage(**v)),
+    Route("GET", "/bridges/<peer>/evidence", federation.get_evidence, "一次跨系统业务的证据", {"subject": str, "transfer_id": int},
+          lambda v: federation.GetEvidence(**v)),
+    Route("GET", "/bridges/<peer>/quarantine", federation.list_quarantine, "隔离的消息", {"decided": bool, "after": str, "limit": int},
+          lambda v: federation.ListQuarantine(**v), key="cursor"),
+    Route("GET", "/bridges/<peer>/differences", federation.list_differences, "对账差异", {"all": bool, "after": str, "limit": int},
+          lambda v: federation.ListDifferences(**v), key="cursor"),
+    Route("POST", "/bridges/pauses", federation.pause_bridges, "暂停向对方系统发送"),
+    Route("POST", "/bridges/resumptions", federation.resume_bridges, "恢复向对方系统发送"),
+    Route("POST", "/bridges/resends", federation.send_again, "重发消息"),
+    Route("POST", "/bridges/quarantine/decisions", federation.decide_quarantine, "处理隔离的消息"),
+    Route("POST", "/bridges/reconciliations", federation.reconcile_now, "立即与对方系统对账"),
+    Route("POST", "/bridges/repairs", federation.repair_differences, "处理对账差异"),
+    Route("POST", "/bridges/releases", federation.release_members, "解除移交存疑"),
+    Route("POST", "/bridges/abandonments", federation.give_up_arrivals, "停止等待档案"),
     Route("GET", "/counts", transfers.count_transfers, "转接统计", make=lambda v: transfers.Counts()),
 )
 # fmt: on

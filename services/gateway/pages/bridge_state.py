@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,9 +11,11 @@ from typing import Any
 from services.gateway.kit import word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
+from services.gateway.kit.page import why as said_why
 from shared.errors import Refused
 from shared.messages import federation
-from shared.messages.words import System
+from shared.messages.words import BridgeMessage, HandoverState, System
+from shared.translations import N_
 
 SKEW = timedelta(minutes=10)
 """How far a clock may be off before messages are refused."""
@@ -20,6 +23,30 @@ KEY_DAYS = 14
 """Days before its end from which on a key is pointed out."""
 SILENT_SECONDS = 900
 """For how long a message may be without a receipt before it is pointed out."""
+
+CODES = {
+    "not_authentic": N_("签名不能证明是对方发出的"),
+    "malformed": N_("格式不对"),
+    "id_reused": N_("同一编号有过不同的内容"),
+    "expired": N_("已过期"),
+    "clock": N_("时间超前,请核对双方时钟"),
+    "version": N_("版本不支持"),
+    "too_long": N_("内容过长"),
+    "gap": N_("缺少前面的消息"),
+    "too_many_held": N_("先到的消息太多"),
+    "wrong_field": N_("有一项内容不对"),
+    "prev does not fit": N_("与前一条消息接不上"),
+}
+"""Codes that only bridges have, in words."""
+OUTCOMES = {
+    "open": N_("办理中"),
+    "on_the_way": N_("移交途中"),
+    "moved": N_("已转移"),
+    "kept": N_("未转移"),
+}
+"""How a transfer stands, as manifests of both sides say."""
+_IMPOSSIBLE = re.compile(r"(\w+) at (\w+)")
+_BRANCH = "unknown branch "
 
 
 @dataclass(frozen=True)
@@ -32,6 +59,8 @@ class Fact:
     at: datetime | None = None
     """An instant that is told relative to now after the words."""
     path: str = ""
+    more: str = ""
+    """What stands beside the words, where there is more to say than a mark has room for."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +151,7 @@ def _facts(peer: System, one: Any) -> list[Fact]:
 
 def _since(one: Any) -> list[Fact]:
     if one.paused_at is not None:
-        return [Fact(_("暂停"), one.paused_reason, "soon", one.paused_at)]
+        return [Fact(_("暂停"), _("已暂停"), "soon", one.paused_at, more=one.paused_reason)]
     if one.up:
         return [Fact(_("连通"), "", "", one.up_since)]
     if one.up is None:
@@ -146,16 +175,15 @@ def _errors(day: Any) -> Fact:
     every, wrong = day.sent + day.received, day.refused + day.not_taken
     if not every:
         return Fact(_("24小时差错率"), _("没有往来"))
-    share = f"{100 * wrong / every:.1f} %"
     said = _(
-        "%(share)s(发出%(sent)s条、被拒%(refused)s条;收到%(received)s条、未收%(left)s条)",
-        share=share,
+        "发出%(sent)s条、被拒%(refused)s条;收到%(received)s条、未收%(left)s条",
         sent=day.sent,
         refused=day.refused,
         received=day.received,
         left=day.not_taken,
     )
-    return Fact(_("24小时差错率"), said, "late" if wrong * 20 > every else "soon" if wrong else "")
+    colour = "late" if wrong * 20 > every else "soon" if wrong else ""
+    return Fact(_("24小时差错率"), f"{100 * wrong / every:.1f} %", colour, more=said)
 
 
 def _keys(keys: Iterable[Any]) -> Fact:
@@ -187,3 +215,14 @@ def _reconciled(one: Any, at: str) -> Fact:
         last.compared_at,
         f"{at}/differences" if differing else "",
     )
+
+
+def why(code: str) -> str:
+    """Return in words why a message was refused, parked or set aside; what has none is shown as it is."""
+    if found := _IMPOSSIBLE.fullmatch(code):
+        said, state = BridgeMessage.known(found[1]), HandoverState.known(found[2])
+        if state is not None:
+            return _("业务处于“%(state)s”时,不会有“%(said)s”", state=word(state), said=word(said) or found[1])
+    if code.startswith(_BRANCH):
+        return _("对方团支部%(code)s还不在本系统的目录中", code=code.removeprefix(_BRANCH))
+    return word(CODES.get(code, "")) or said_why(code) or code

@@ -217,6 +217,7 @@ def bridge_messages(peer: str) -> Any:
         found=None if refused is not None else found,
         orgs=orgs,
         step_of=_step_of,
+        said_why=bridge_state.why,
     )
 
 
@@ -262,6 +263,7 @@ def bridge_quarantine(peer: str) -> Any:
         refused,
         read,
         people=people,
+        said_why=bridge_state.why,
         words_of=lambda codes: _("、").join(word(one) for one in codes),
         decided=decided,
         chips=[
@@ -289,6 +291,8 @@ def _list_page(
         refused=refused,
         form=read.typed if read is not None else {},
         errors=read.errors if read is not None else {},
+        all_ticked=bool(fields.one_of(request.args.get("ticked"), ("1",))),
+        tick_all=listing.address(after=request.args.get("after", "")[:100], ticked="1"),
         ticked=set(read.typed.getlist("item")) if read is not None else set(),
         command_id=uuid.uuid4(),
         following=_following(listing, items),
@@ -398,6 +402,7 @@ def bridge_differences(peer: str) -> Any:
         refused,
         read,
         people=people,
+        outcomes=bridge_state.OUTCOMES,
         every=every,
         chips=[
             (listing.address(all=None), _("待处理"), None, "", not every),
