@@ -289,9 +289,13 @@ class Stay(NamedTuple):
 
 _BY_INDEX = sa.text("SELECT * FROM people WHERE id_index = :index")
 _BY_IDS = sa.text("SELECT * FROM people WHERE person_id = ANY(CAST(:ids AS bigint[]))")
-_OF_BRANCH = sa.text(
-    "SELECT * FROM people WHERE branch_id = :branch AND person_id > :after ORDER BY person_id LIMIT :limit"
-)
+_OF_BRANCH = sa.text("""
+    SELECT * FROM people
+    WHERE branch_id = :branch AND person_id > :after
+        -- who stands in another system is none of our members (FED-12)
+        AND NOT EXISTS (SELECT 1 FROM org_directory WHERE org_id = :branch AND system <> 'national')
+    ORDER BY person_id
+    LIMIT :limit""")
 _STAYS = sa.text("SELECT * FROM memberships WHERE person_id = :person ORDER BY began_at DESC")
 _PENDING = """EXISTS (
             SELECT 1 FROM registrations r

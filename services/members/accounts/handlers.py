@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from services.members import domain, settings, store
 from services.members.accounts import captcha, resets, rules
 from services.members.accounts import store as accounts_store
+from services.members.closed import LEFT, closed
 from services.members.log import log
 from services.members.sealing.keys import b64, code_index, new_code
 from services.members.sealing.keys import keys as keys
@@ -298,6 +299,8 @@ def _check_issue(
     acting = directory.administering(tx, (one.actor for one in asked))
     may = resets.resetters(tx, people)
     branches = directory.find(tx, [row.branch_id for row in people.values()])
+    # a record on its way is closed, an account is not
+    left = {member for member, refusal in closed(tx, people).items() if refusal == LEFT}
     refusals: list[Refusal | None] = []
     for one in asked:
         member = one.item.member_id
@@ -309,6 +312,7 @@ def _check_issue(
                 may_reset=one.actor.org_id in may.get(member, ()),
                 near=branch is not None and directory.is_own_or_superior(one.actor.org_id, branch),
             )
+            or (LEFT if member in left else None)
         )
     return refusals
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from services.members import domain, settings, store
+from services.members.closed import closed
 from services.members.entering import store as entering_store
 from services.members.graduation import rules
 from services.members.graduation import store as graduation_store
@@ -199,6 +200,7 @@ def _member_rows(
     orgs = directory.find(tx, [*branches, *(one.actor.org_id for one in asked)])
     marks = _marks(tx, branches)
     until = _until(tx)
+    shut = closed(tx, people)
     refusals: list[Refusal | None] = []
     rows: dict[int, graduation_store.MemberMark] = {}
     for one in asked:
@@ -206,7 +208,7 @@ def _member_rows(
         branch_id = (person.branch_id or 0) if person is not None else 0
         org = orgs.get(one.actor.org_id or 0) if one.actor in acting else None
         mark = marks.get(branch_id, rules.UNMARKED)
-        refusal = _check_member_marker(tx, org, orgs.get(branch_id))
+        refusal = _check_member_marker(tx, org, orgs.get(branch_id)) or shut.get(item.member_id)
         refusal = refusal or _check_member_mark(item, person, mark)
         refusals.append(refusal)
         if refusal is None:

@@ -15,6 +15,7 @@ from services.members import domain, people, settings, store
 from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
+from services.members.closed import LEFT, closed
 from services.members.entering import rules as entering_rules
 from services.members.entering import store as entering_store
 from services.members.joining import rules
@@ -182,9 +183,13 @@ def register_administrator(tx: Connection, request: RegisterAdministrator, actor
 def redeem_code(tx: Connection, request: RegisterAdministrator, actor: Actor | None) -> Registered:
     """Become an administrator with a code, signed in (ADM-14, ADM-15); a post held there is kept.
 
+    Who stands in another system becomes none here (FED-12).
+
     Wrong codes are counted with the person, who is known wherever they come from.
     """
     assert actor is not None
+    if closed(tx, [actor.person_id]).get(actor.person_id) == LEFT:
+        raise Refused.of(LEFT)
     held = _held_code(tx, request, throttle.of_person(actor.person_id, "codes by", domain.CODES_FROM_ADDRESS))
     holds_one = actor.person_id in held.posts
     refusal = rules.check_post(holds_one, request.post, "secretary" in held.posts.values())

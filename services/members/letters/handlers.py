@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from services.members import settings
+from services.members.closed import closed
 from services.members.letters import rules, store
 from services.members.lists import store as lists_store
 from services.members.log import log
@@ -98,6 +99,7 @@ def _decided(
 ) -> tuple[list[Refusal | None], dict[UUID, Asked[IssueLetter]]]:
     """Return why items are refused, in their order, and the first item of each command that is new."""
     acting = directory.administering(tx, (one.actor for one in asked))
+    shut = closed(tx, {member for issuer in issuers.values() for member in issuer.names})
     # what each command said the first time, long ago or in this list
     first: dict[UUID, Any] = {command: row._asdict() for command, row in known.items()}
     refusals: list[Refusal | None] = []
@@ -106,6 +108,8 @@ def _decided(
         issuer = issuers.get(one.actor.acting_org) if one.actor in acting else None
         command, said = one.item.command_id, _said(one)
         refusal = _check(one.item, issuer) or rules.check_repeated(first.get(command), said)
+        if refusal is None and command not in first:
+            refusal = next((shut[member] for member in one.item.member_ids if member in shut), None)
         refusals.append(refusal)
         if refusal is None and command not in first:
             first[command], fresh[command] = said, one

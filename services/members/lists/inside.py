@@ -9,6 +9,7 @@ from shared import directory
 from shared.identity import Actor
 from shared.messages import members as contract
 from shared.messages.members import Inside
+from shared.messages.words import System
 
 _COUNT = sa.text("""
     SELECT i.org_id,
@@ -28,6 +29,8 @@ def count_inside(tx: Connection, request: contract.CountInside, actor: Actor | N
     """
     org = directory.require_above(tx, actor)
     mine = [
-        org_id for org_id, row in directory.find(tx, request.org_ids).items() if directory.is_below(row, org)
+        org_id
+        for org_id, row in directory.find(tx, request.org_ids).items()
+        if directory.is_below(row, org) and row.system == System.NATIONAL
     ]
     return [Inside(**row._mapping) for row in tx.execute(_COUNT, {"ids": sorted(mine)})]

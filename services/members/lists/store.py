@@ -14,7 +14,8 @@ from services.members import settings
 from services.members.store import Person
 from shared import clock, db
 
-SUBTREE = "d.path >= :path AND d.path < :path_end AND NOT d.deleted"
+SUBTREE = "d.path >= :path AND d.path < :path_end AND NOT d.deleted AND d.system = 'national'"
+"""The organisations of a subtree whose members are ours: who stands in another system is none (FED-12)."""
 MOST = 50
 """Members that a search returns."""
 
@@ -280,13 +281,16 @@ _OVERSTAYED = sa.text(f"""
         (
             SELECT count(*)::int FROM retentions r
             WHERE r.kind = 'retained' AND r.state = 'approved' AND r.until < CAST(:today AS date)
+                AND NOT EXISTS (
+                    SELECT 1 FROM people p JOIN org_directory d ON d.org_id = p.branch_id
+                    WHERE p.person_id = r.member_id AND d.system <> 'national')
         ) AS retained
     FROM (
         SELECT
             (SELECT s.kind FROM org_directory s WHERE s.org_id = d.parent_id) <> 'leading_body' AS township,
             {_SINCE_DATE} AS since, p.found_on, {_MOST} AS most
         FROM org_directory d JOIN people p ON p.branch_id = d.org_id
-        WHERE d.purpose = 'handover'
+        WHERE d.purpose = 'handover' AND d.system = 'national'
     ) AS stays""")
 
 
@@ -364,7 +368,7 @@ _PROGRESS = sa.text("""
             SELECT count(*)::int AS members, (count(*) FILTER (WHERE complete))::int AS complete
             FROM people p
             WHERE p.branch_id = d.org_id
-        ) have ON d.kind = 'branch'
+        ) have ON d.kind = 'branch' AND d.system = 'national'
         LEFT JOIN LATERAL (
             SELECT count(*)::int AS cadres, (count(*) FILTER (WHERE q.complete))::int AS complete_cadres,
                 (count(*) FILTER (

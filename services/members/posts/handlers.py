@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy.engine import Connection
 
 from services.members import claims, domain, initial, people, store
+from services.members.closed import closed
 from services.members.log import PostChange, changer
 from services.members.posts import places, rules
 from services.members.posts import store as posts_store
@@ -64,7 +65,7 @@ def _set(one: Asked[SetPost], people: _People, posts: _Posts) -> PostSet:
     """Find the person whom an item names, and give the post, or say why not."""
     person_id, refusal = people.find(one.item, one.actor.acting_org)
     if person_id is not None:
-        refusal = posts.change(one, person_id)
+        refusal = people.closed.get(person_id) or posts.change(one, person_id)
     return PostSet(person_id=person_id if refusal is None else None, refusal=refusal)
 
 
@@ -149,6 +150,7 @@ class _People:
                 if one.item.person_id is None
             ],
         )
+        self.closed = closed(tx, [*named, *(known.person_id for known in self.by_index.values())])
         self.new: dict[bytes, tuple[int, people.Entered]] = {}
         # by person, those whom only an own registration names until now
         self.claimed: dict[int, people.Entered] = {}

@@ -104,7 +104,9 @@ def look_up(tx: Connection, request: contract.LookUp, actor: Actor | None) -> co
     throttle.refuse_while_closed(tx, misses)
     row = store.by_index(tx, keys.seal.index(domain.normalise_id(request.id_number)))
     registered = row.name if row is not None else None
-    in_branch = row is not None and row.branch_id is not None
+    branch_id = row.branch_id if row is not None else None
+    # who stands in another system is started from there, and tells nothing here (FED-12)
+    in_branch = branch_id is not None and not directory.of_others(tx, [branch_id])
     refusal = rules.check_found(domain.clean_name(request.name), registered, in_branch)
     log.append(tx, [_looked_up(actor, row if refusal is None else None)])
     if refusal is not None:
@@ -198,7 +200,10 @@ def _seen(tx: Connection, actor: Actor, people: Mapping[int, store.Person]) -> s
     org = orgs.get(org_id or 0)
     if org is None:
         return {actor.person_id}
-    below = {place for place, row in orgs.items() if directory.is_below(row, org)}
+    # nobody looks after what another system keeps: who has left is not seen from above, either (FED-12)
+    below = {
+        place for place, row in orgs.items() if directory.is_below(row, org) and row.system == System.NATIONAL
+    }
     return {actor.person_id, *(one for one, some in places.items() if not below.isdisjoint(some))}
 
 
@@ -222,7 +227,8 @@ def get_profile(tx: Connection, request: contract.GetProfile, actor: Actor | Non
     org = directory.require_above(tx, actor, observers=True)
     row = store.by_ids(tx, [request.member_id]).get(request.member_id)
     branch = directory.find(tx, [row.branch_id]).get(row.branch_id or 0) if row is not None else None
-    refusal = rules.check_profile(branch is not None and directory.is_below(branch, org))
+    ours = branch is not None and branch.system == System.NATIONAL
+    refusal = rules.check_profile(ours and branch is not None and directory.is_below(branch, org))
     if refusal is not None:
         raise Refused.of(refusal)
     assert row is not None

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from services.members import settings, store
+from services.members.closed import closed
 from services.members.log import log
 from services.members.retentions import rules
 from services.members.retentions import store as retentions_store
@@ -96,12 +97,15 @@ def _checked(
     acting = directory.administering(tx, (one.actor for one in asked))
     people = store.by_ids(tx, [one.item.member_id for one in asked])
     orgs = directory.find(tx, [row.branch_id for row in people.values()])
+    shut = closed(tx, people)
     refusals: dict[UUID, Refusal] = {}
     rows: dict[UUID, retentions_store.Request] = {}
     for one in asked:
         person = people.get(one.item.member_id)
         branch = orgs.get(person.branch_id or 0) if person is not None else None
         refusal = _check(settings.of(tx), one, person, branch, one.actor in acting)
+        if refusal is None or one.actor.person_id == one.item.member_id:
+            refusal = shut.get(one.item.member_id) or refusal
         if refusal is not None:
             refusals[one.item.command_id] = refusal
         elif branch is not None:
@@ -180,6 +184,7 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
     """
     held = retentions_store.hold(tx, [one.item.retention_id for one in asked])
     above = _above(tx, asked, held)
+    shut = closed(tx, (row.member_id for row in held.values()))
     # as the list goes on, each item finds what those before it have said
     states = {key: row.state for key, row in held.items()}
     answers: list[RetentionSaved] = []
@@ -188,6 +193,8 @@ def decide_retentions(tx: Connection, asked: list[Asked[DecideRetention]]) -> li
         retention_id, entry = one.item.retention_id, held.get(one.item.retention_id)
         before = states.get(retention_id, "")
         after, changed, refusal = _decide(one, entry, is_above, before)
+        if changed and entry is not None and entry.member_id in shut:
+            after, changed, refusal = before, False, shut[entry.member_id]
         answers.append(RetentionSaved(retention_id=retention_id, state=after, refusal=refusal))
         if changed and entry is not None:
             changes.append(_Change(one, entry, before, after))

@@ -117,6 +117,8 @@ _REGISTER = {
     JOIN retentions r ON r.branch_id = d.org_id
     JOIN people p ON p.person_id = r.member_id
     WHERE d.path >= :path AND d.path < :path_end AND {after}
+        -- of who has left the old branch finds the stay, and nothing else (FED-12)
+        AND NOT EXISTS (SELECT 1 FROM org_directory h WHERE h.org_id = p.branch_id AND h.system <> 'national')
         AND (:kind = '' OR r.kind = :kind) AND (:state = '' OR r.state = :state)
         AND (:name = '' OR starts_with(p.name, :name))
     ORDER BY {order}

@@ -2,10 +2,12 @@
 
 import json
 import uuid
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
 
+from services.members import handlers
 from services.members.crossings import handlers as crossings
 from services.members.crossings import seals
 from shared import clock
@@ -13,7 +15,7 @@ from shared.messages.federation import ArrivalOffered, RecordCame
 from shared.messages.orgs import OrgChanged
 from shared.messages.sealed import SealedPerson, SealedRecord
 from shared.messages.transfers import HandoverOpened, RemoteOpened
-from tests.members.factories import CLASS, ONE, ROOT, number
+from tests.members.factories import CLASS, ONE, ROOT, assigned, number, request
 
 BJ, BJ_SCHOOL, BJ_CLASS, BJ_OTHER, GD, GD_CLASS = 11, 1101, 1102, 1103, 44, 4401
 MIRRORED = [  # id, parent, path, kind, system
@@ -128,3 +130,34 @@ def record(tx, *items) -> list[tuple]:
     """Let records come; return the answers: transfer, and empty or the code."""
     crossings.on_record_came(tx, list(items))
     return [(one["transfer_id"], one.get("code", "")) for one in told(tx, "record_taken", "record_refused")]
+
+
+def leave(tx, member=ONE, transfer_id=10, branch=BJ_CLASS, source=CLASS) -> None:
+    """Let a member go to another system."""
+    handlers.on_transfer_requested(tx, [request(transfer_id, member, source, BJ_SCHOOL)])
+    hand_over(tx, transfer_id, member)
+    handlers.on_branch_assigned(tx, [assigned(transfer_id, member, branch)])
+    told(tx)
+
+
+@contextmanager
+def counted(tx):
+    """Count the statements that are sent meanwhile."""
+    sent = []
+
+    def note(connection, cursor, statement, *rest):
+        sent.append(statement)
+
+    sa.event.listen(tx, "before_cursor_execute", note)
+    yield sent
+    sa.event.remove(tx, "before_cursor_execute", note)
+
+
+class Database:
+    """The transactions of the database of members, without its machinery."""
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def transaction(self, **_):
+        return self.engine.begin()

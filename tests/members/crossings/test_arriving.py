@@ -26,9 +26,12 @@ from tests.members.crossings.factories import (
     BJ_OTHER,
     BJ_SCHOOL,
     GD_CLASS,
+    Database,
     a_command,
     came,
+    counted,
     hand_over,
+    leave,
     offer,
     offered,
     record,
@@ -36,7 +39,6 @@ from tests.members.crossings.factories import (
     sealed_record,
     told,
 )
-from tests.members.crossings.test_leaving import Database, counted
 from tests.members.factories import (
     AT,
     BRANCH,
@@ -74,14 +76,6 @@ def arrive(tx, bj, n=50, subject="BJ:7", transfer_id=70) -> int:
     handlers.on_branch_assigned(tx, [assigned(transfer_id, member)])
     told(tx)
     return member
-
-
-def leave(tx, member=ONE, transfer_id=10, branch=BJ_CLASS, source=CLASS) -> None:
-    """Let a member go to another system."""
-    handlers.on_transfer_requested(tx, [request(transfer_id, member, source, BJ_SCHOOL)])
-    hand_over(tx, transfer_id, member)
-    handlers.on_branch_assigned(tx, [assigned(transfer_id, member, branch)])
-    told(tx)
 
 
 def row(tx, member):
@@ -232,6 +226,8 @@ def test_who_was_here_in_no_branch(tx, bj):
     handlers.on_ended(tx, [TransferRejected(transfer_id=70, member_id=TWO)])
 
     assert row(tx, TWO).branch_id is None and stays(tx, TWO) == [] and has_account(tx, TWO)
+    erased(tx, 31)
+    assert row(tx, TWO) is not None, "an account ties to us"
 
 
 def test_who_has_registered_alone(tx, bj):
@@ -287,6 +283,8 @@ def test_an_offer_that_has_ended_is_in_nobodys_way(tx, bj, how):
     # late words of the first transfer end nothing of the second
     handlers.on_ended(tx, [TransferRejected(transfer_id=70, member_id=member)])
     assert record(tx, came(sealed_record(bj, "BJ:8"), "BJ:8", 71)) == [(71, "")]
+    if how in ("rejected", "withdrawn"):
+        assert record(tx, came(sealed_record(bj))) == [(70, "too_late")]
 
 
 def test_an_answer_with_a_transfer_ends_nothing(tx, bj):

@@ -2,8 +2,8 @@
 
 import json
 import logging
+import threading
 import uuid
-from contextlib import contextmanager
 from datetime import date, timedelta
 
 import pytest
@@ -22,6 +22,8 @@ from shared.messages.transfers import RemoteOpened, TransferRejected
 from tests.members.crossings.factories import (
     BJ_CLASS,
     BJ_SCHOOL,
+    Database,
+    counted,
     hand_over,
     handover,
     remote,
@@ -45,19 +47,6 @@ from tests.members.factories import (
 )
 
 pytestmark = pytest.mark.usefixtures("peers")
-
-
-@contextmanager
-def counted(tx):
-    """Count the statements that are sent meanwhile."""
-    sent = []
-
-    def note(connection, cursor, statement, *rest):
-        sent.append(statement)
-
-    sa.event.listen(tx, "before_cursor_execute", note)
-    yield sent
-    sa.event.remove(tx, "before_cursor_execute", note)
 
 
 def reserve(tx, *pairs, target=BJ_SCHOOL):
@@ -158,16 +147,6 @@ def test_a_registry_without_a_key(engine, peers):
             tx.execute(sa.text("DELETE FROM failed_messages"))
             tx.execute(sa.text("DELETE FROM inbox"))
             told(tx)
-
-
-class Database:
-    """The transactions of the database of members, without its machinery."""
-
-    def __init__(self, engine):
-        self.engine = engine
-
-    def transaction(self, **_):
-        return self.engine.begin()
 
 
 def _json(item):
@@ -298,6 +277,32 @@ def test_a_record_on_its_way_is_not_edited(tx):
     row = store.by_ids(tx, [ONE])[ONE]
     assert (opened(row.phone_sealed), row.ethnic_group, row.party) == ("19911113333", "回族", False)
     assert edit(tx, near, TWO, ethnic_group="满族") is None
+
+
+def test_an_edit_at_the_same_moment(engine):
+    """An edit that waits for a hand-over finds the record closed: what was sealed is what stands here."""
+    answers = []
+    with engine.begin() as tx:
+        reserve(tx, (10, ONE))
+    try:
+
+        def try_it():
+            with engine.begin() as other:
+                answers.append(edit(other, admin(CLASS), ethnic_group="满族"))
+
+        with engine.begin() as tx:
+            hand_over(tx)
+            told(tx)
+            editing = threading.Thread(target=try_it)
+            editing.start()
+            editing.join(0.5)
+            assert editing.is_alive() and answers == []
+        editing.join(10)
+        assert answers == ["handed_over"]
+    finally:
+        with engine.begin() as tx:
+            tx.execute(sa.text("DELETE FROM handovers"))
+            handlers.on_ended(tx, [TransferRejected(transfer_id=10, member_id=ONE)])
 
 
 @pytest.mark.parametrize("how", ["back", "gone"])
