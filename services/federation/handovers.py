@@ -68,7 +68,6 @@ class Bridge:
         tell: Given what was heard, in its transaction.
         me: The own system.
         branches: Finds the peer's organisations among ours by their codes there; None: nobody asks.
-        ended: Given the transfers by which nobody comes, in the transaction that ends them here.
 
     """
 
@@ -77,7 +76,6 @@ class Bridge:
     tell: Callable[[Connection, Sequence[Told]], None] = _nobody
     me: str = NATIONAL
     branches: Callable[[Connection, Sequence[str]], dict[str, int]] | None = None
-    ended: Callable[[Connection, Sequence[str]], None] = _nobody
 
     def side(self, subject: str) -> Side:
         """Return our part in a transfer."""
@@ -108,7 +106,6 @@ class Turn:
     doubts: list[Doubt] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     branches: dict[str, int] = field(default_factory=dict)
-    ended: list[str] = field(default_factory=list)
 
     def act(self, deed: Deed) -> bool:
         """Do an act; return whether it may be done now."""
@@ -179,14 +176,10 @@ class Turn:
         store.doubt(tx, self.doubts)
         if self.told:
             self.bridge.tell(tx, self.told)
-        if self.ended:
-            self.bridge.ended(tx, self.ended)
 
     def _go(self, handover: Handover, to: State) -> None:
         if to.value != handover.state:
             handover.state, handover.since = to.value, self.now
-            if to in (Receiver.REFUSED, Receiver.BACK):
-                self.ended.append(handover.subject)
 
     def _answer(self, handover: Handover, word: Word) -> msgspec.Struct:
         """Return what is said to a message without anybody being asked."""

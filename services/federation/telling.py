@@ -20,7 +20,6 @@ from services.federation.reasons import in_our_words
 from services.federation.schemas import Integrated, Progress, Refused, SentBack
 from shared.messages import Event
 from shared.messages.federation import (
-    ArrivalEnded,
     RemoteAccepted,
     RemoteIntegrated,
     RemoteProgress,
@@ -38,13 +37,10 @@ def bridge_to(peer: str, keys: Folder) -> Bridge:
         emit(tx, [event for one in told if (event := event_of(peer, one)) is not None])
         arriving.on_heard(tx, made, told)
 
-    def ended(tx: Connection, subjects: Sequence[str]) -> None:
-        emit(tx, [ArrivalEnded(subject=one, peer=peer) for one in subjects])
-
     def branches(tx: Connection, codes: Sequence[str]) -> dict[str, int]:
         return places.branches(tx, peer, codes)
 
-    made = Bridge(peer, keys, tell, branches=branches, ended=ended)
+    made = Bridge(peer, keys, tell, branches=branches)
     return made
 
 

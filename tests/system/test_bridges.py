@@ -139,7 +139,7 @@ def test_somebody_is_rejected(both, site):
             "transfer_id": one,
             "node_no": 1,
             "approve": False,
-            "reason": "not_here",
+            "reason_code": "not_here",
             "note": "不在本校",
         },
     )

@@ -91,18 +91,6 @@ class RecordCame(Event, frozen=True, kw_only=True):
     record: Jwe
 
 
-class ArrivalEnded(Event, frozen=True, kw_only=True):
-    """Somebody whom another system has offered does not come: whether anything was started here or not.
-
-    What members keeps of the person for this is forgotten in time (FED-08).
-    """
-
-    publisher: ClassVar[str] = "federation"
-
-    subject: Subject
-    peer: Word
-
-
 class PeerRequested(Event, frozen=True, kw_only=True):
     """Somebody from another system is to come; members has the person, in a branch of that system (FED-08).
 
