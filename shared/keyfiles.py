@@ -127,8 +127,17 @@ class Files:
         return public(made)
 
     def add(self, peer: str, key: KeyFile) -> None:
-        """Take a public key of another system, which a person has brought."""
-        _write(self.place / peer / f"{key.kid}.jwk", public(key))
+        """Take a public key of another system, which a person has brought.
+
+        Raises:
+            ValueError: It is no key of such a folder, or its id is not made of the key.
+
+        """
+        file = self.place / peer / f"{key.kid}.jwk"
+        # its id becomes the name of a file, so it is none that somebody has thought out
+        if _loaded(key, file, self.algorithms).jwk.thumbprint() != key.kid:
+            raise ValueError(f"{file.name} is no key of a bridge")
+        _write(file, public(key))
 
     def revoke(self, kid: str, now: datetime) -> int:
         """Believe a key no more, one's own or another system's; return how many files name it."""
@@ -170,7 +179,10 @@ def _made(alg: str, begins: datetime) -> KeyFile:
 
 
 def _load(file: Path, algorithms: Sequence[str]) -> Key:
-    key = read(file)
+    return _loaded(read(file), file, algorithms)
+
+
+def _loaded(key: KeyFile, file: Path, algorithms: Sequence[str]) -> Key:
     kind = KINDS.get(key.alg) if key.alg in algorithms else None
     if kind is None or (key.crv, key.use, key.kid) != (kind.crv, kind.use, file.stem):
         raise ValueError(f"{file} is no key of a bridge")

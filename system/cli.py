@@ -33,6 +33,7 @@ from kombu.exceptions import KombuError
 from shared import clock, db, settings
 from shared.errors import Refused
 from shared.settings import SERVICES
+from system import federation
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,6 +76,7 @@ administrator = typer.Typer(
     no_args_is_help=True, help="Administrators that nobody can appoint: the first one (ADM-10)."
 )
 app.add_typer(administrator, name="administrator")
+app.add_typer(federation.app, name="federation")
 
 
 PolicyFile = Annotated[str, typer.Argument(help="A name or a .toml file.")]

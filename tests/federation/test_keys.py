@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from services.federation import keys
@@ -105,3 +106,26 @@ def test_what_is_no_key(tmp_path):
         file.write_text(wrong)
         with pytest.raises(ValueError, match=r"is no key of a bridge"):
             here.ring()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kid": "../own/stolen"},
+        {"kid": "x"},
+        {"alg": "none"},
+        {"crv": "P-256"},
+        {"x": "AAAA"},
+    ],
+    ids=str,
+)
+@pytest.mark.rule("BEY-16")
+def test_what_a_peer_hands_over_is_looked_at_first(tmp_path, change):
+    """A key whose id is not made of it, or that nobody could use, is not taken, and nothing is written."""
+    ours, theirs = keys.Folder(tmp_path / "ours"), keys.Folder(tmp_path / "theirs")
+    key = theirs.rotate(NOW)
+    with pytest.raises(ValueError, match="no key of a bridge"):
+        ours.add(msgspec.structs.replace(key, **change))
+    assert not list((tmp_path / "ours").rglob("*"))
+    ours.add(key)
+    assert list(ours.ring().peer) == [key.kid]
