@@ -24,7 +24,7 @@ _PEER = "peer"
 
 
 class NoKey(Exception):
-    """There is no key of one's own to sign with: make one with `tuanqiao federation keys rotate`."""
+    """There is no key of one's own to sign with: make one with `tuanqiao federation BJ keys rotate`."""
 
 
 @dataclass(frozen=True)
