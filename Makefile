@@ -61,9 +61,10 @@ pictures: tools ## Every page as each role sees it, at 360 and 1440 px, into doc
 rules: tools ## Print docs/rules.md: every rule, where it lives, whether a test proves it
 	@.venv/bin/python docs/print_rules.py
 
-saga: tools ## Print docs/saga.md, docs/federation.md and docs/asyncapi.json from the code
+saga: tools ## Print docs/saga.md, docs/federation.md with its OpenAPI document, and docs/asyncapi.json from the code
 	@.venv/bin/python -m services.transfers.saga > docs/saga.md
 	@.venv/bin/python -m services.federation.page > docs/federation.md
+	@.venv/bin/python -m services.federation.openapi > docs/federation.openapi.json
 	@.venv/bin/python -m shared.messages.asyncapi > docs/asyncapi.json
 
 words: ## Collect the texts for the catalogue, compile it, and say which have no English

@@ -30,6 +30,7 @@ from services.federation.receiving import MOST_HELD
 from services.federation.schemas import DATASCHEMA, Fault, Token
 from shared import clock, failures, metrics
 from shared.db import Database
+from shared.messages.limits import FIRST_YEAR, LAST_YEAR
 
 log = logging.getLogger("tuanqiao.federation")
 
@@ -181,11 +182,14 @@ class _Day(BaseConverter):
     regex = r"\d{4}-\d\d-\d\d"
 
     def to_python(self, value: str) -> date:
-        """Return the day; an address with none is not there."""
+        """Return the day; an address with none, or with one outside the years of messages, is not there."""
         try:
-            return date.fromisoformat(value)
+            day = date.fromisoformat(value)
         except ValueError:
             raise ValidationError from None
+        if not FIRST_YEAR <= day.year <= LAST_YEAR:
+            raise ValidationError
+        return day
 
 
 class _Bucket(BaseConverter):

@@ -65,14 +65,14 @@ def cases() -> list:
     """Return every point with every message that meets it; a few of them with each change, all in the end."""
     found = []
     for nth, point in enumerate(POINTS):
-        whats = [str(act) for act in BEFORE]
+        words = [str(act) for act in BEFORE]
         if point.job != "act":
-            whats.append("status")
+            words.append("status")
         if point.job == "door":
-            whats.append("early")
+            words.append("early")
         if point.name == "tell":
-            whats.remove("early")  # nothing has worked yet
-        for place, what in enumerate(whats):
+            words.remove("early")  # nothing has worked yet
+        for place, what in enumerate(words):
             # each point and each message comes up, and each job with each message
             often = (nth + place) % SELECTED == 0
             marks = () if often else (pytest.mark.long,)
