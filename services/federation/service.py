@@ -24,7 +24,6 @@ from services.federation.reconcile import Reconciler
 from shared import clock, directory, green, sessions_ended
 from shared.background import Away, Loop
 from shared.bus.service import BusService, Machinery
-from shared.db import Database
 from shared.inbox import Handler
 from shared.messages import members, orgs, transfers
 from shared.messages.words import PEERS
@@ -99,7 +98,7 @@ class Federation(BusService):
             machinery.relay.wake()
             courier_loop.wake.set()
 
-        machinery.database = Database(machinery.engine, after_commit)
+        machinery.database.after_commit = after_commit
         machinery.courier = Courier(
             own.bridge, machinery.database, own.address, receipted=telling.receipts(own.peer)
         )
@@ -107,9 +106,14 @@ class Federation(BusService):
         reconciler = Reconciler(own.bridge, machinery.database, Caller(own.address))
         machinery.comparing = Comparing(machinery.database, reconciler)
         if own.port:
-            listener = green.start(
-                door.app(own.bridge, machinery.database), own.port, own.host, own.certificate
-            )
+            application = door.app(own.bridge, machinery.database)
+            try:
+                listener = green.start(application, own.port, own.host, own.certificate)
+            except OSError as error:
+                raise RuntimeError(
+                    f"the door of {own.peer} cannot listen on {own.host}:{own.port} ({error.strerror});"
+                    f" TUANQIAO_{own.peer}_PORT says another port"
+                ) from error
             machinery.on_stop.append(listener.close)
 
 

@@ -4,11 +4,13 @@ kill -9 loses nothing there either.
 """
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 
@@ -23,9 +25,11 @@ class Running:
 
     def __init__(self, folder):
         self.port = free_port()
+        self.doors = {peer: free_port() for peer in ("BJ", "GD", "FJ")}
         started = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "system.cli", "run", "--folder", str(folder), "--port", str(self.port)],
+            env={**os.environ, **{f"TUANQIAO_{peer}_PORT": str(port) for peer, port in self.doors.items()}},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -98,6 +102,9 @@ def test_kill_and_restart(tmp_path):
     second = Running(tmp_path)
 
     assert second.seconds < 10
+    for port in second.doors.values():
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/bridge/v1/about", timeout=10)
     token = second.call(
         "POST",
         "/api/v1/sessions",

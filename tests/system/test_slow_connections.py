@@ -3,6 +3,7 @@
 Half requests, silence, answers that nobody takes.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -46,6 +47,7 @@ def all_in_one(tmp_path_factory):
             "--port",
             str(port),
         ],
+        env={**os.environ, "TUANQIAO_PEERS": "none"},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
