@@ -15,10 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.peers.fj.mess import FAULTS as UNTIDY
+from tests.peers.gd.faults import FAULTS as SLOW
 from tests.peers.gd.keys import make
 
 SYSTEMS = ("BJ", "GD", "FJ")
 SIGNS = {"BJ": "ES256"}
+FAULTS = {"GD": {*SLOW}, "FJ": {*UNTIDY}}
 LOOK_SECONDS = 0.5
 WORDS = """
 {names} run beside {run}, with keys exchanged. Open:
@@ -109,6 +112,15 @@ def exchange(system: str, own: Path, installation: Path) -> None:
 # ---- programs
 
 
+def faults(system: str, said: str) -> str:
+    """Return those of some faults that a system has; `all` is for each of them."""
+    names = {one for one in said.replace(",", " ").split() if one}
+    if unknown := names - {"all"}.union(*FAULTS.values()):
+        sys.exit(f"there are no faults {', '.join(sorted(unknown))}")
+    known = FAULTS.get(system, set())
+    return ",".join(sorted(known if "all" in names else names & known))
+
+
 class Peer:
     """One of the systems."""
 
@@ -121,7 +133,10 @@ class Peer:
         self.command += ["--keys", str(self.folder / "keys"), "--db", str(self.folder / "peer.sqlite")]
         self.command += ["--seed", str(args.seed), "--speed", str(args.speed)]
         self.command += ["--transfers", str(args.transfers)]
-        self.command += ["--faults", args.faults] if args.faults and system != "BJ" else []
+        wrong = faults(system, args.faults)
+        self.command += ["--faults", wrong] if wrong else []
+        if system == "FJ":  # it changes its keys in mid-run
+            self.command += ["--deliver", str(args.run / "keys" / "bridges" / system / "peer")]
         self.command += ["--by-hand"] if args.by_hand else []
         self.process: subprocess.Popen[str] | None = None
 

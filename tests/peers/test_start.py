@@ -17,8 +17,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def installation(tmp_path):
-    """The keys of an installation that has bridges to BJ and GD."""
-    for part, alg in (("bridges/BJ", "Ed25519"), ("bridges/GD", "Ed25519"), ("registry", "X25519")):
+    """The keys of an installation that has bridges to all three."""
+    for part, alg in (
+        ("bridges/BJ", "Ed25519"),
+        ("bridges/GD", "Ed25519"),
+        ("bridges/FJ", "Ed25519"),
+        ("registry", "X25519"),
+    ):
         key = make(alg)
         folder = tmp_path / "run" / "keys" / part / "own"
         folder.mkdir(parents=True)
@@ -31,7 +36,7 @@ class Started:
 
     def __init__(self, folder: Path, *more: str) -> None:
         base = free_ports(1)[0]
-        self.desks = [base + 10, base + 11]
+        self.desks = [base + 10, base + 11, base + 12]
         command = [sys.executable, "-W", "ignore", "-m", "tests.peers", "--run", str(folder / "run")]
         command += ["--state", str(folder / "peers"), "--ports", str(base), "--peers", "BJ,gd", "--by-hand"]
         self.process = subprocess.Popen(
@@ -70,7 +75,7 @@ def test_what_is_started_goes_on_with_the_next_start(installation):
     first = Started(installation)
     try:
         text = first.said("Ctrl-C")
-        assert all(f"http://127.0.0.1:{port}/" in text for port in first.desks)
+        assert all(f"http://127.0.0.1:{port}/" in text for port in first.desks[:2])
         mine = next(one for one in first.ask(0, "members")["members"] if one["state"] == "active")
         subject = first.ask(0, "offer", {"member": mine["member"], "to": "某团支部"})["subject"]
         assert first.ask(1, "members")["system"] == "GD"
@@ -113,3 +118,19 @@ def test_a_system_that_is_none(installation):
 
     assert "there is no system XX" in started.process.communicate(timeout=30)[0]
     assert started.process.returncode == 1
+
+
+def test_each_gets_the_faults_that_it_has(installation):
+    """What only one of them knows is no mistake for the others; what nobody knows is."""
+    started = Started(installation, "--peers", "gd,fj", "--faults", "slow,repeat,rotate")
+    try:
+        started.said("Ctrl-C")
+        assert started.ask(2, "cases") == {"system": "FJ", "paused": False, "cases": []}
+    finally:
+        assert started.end() == 0
+    signing = keys_in(installation / "peers" / "FJ" / "keys" / "own")
+    given = keys_in(installation / "run" / "keys" / "bridges" / "FJ" / "peer")
+    assert [key["kid"] for key in given] == [key["kid"] for key in signing if key["use"] == "sig"]
+
+    started = Started(installation, "--faults", "slow,sloth")
+    assert "there are no faults sloth" in started.process.communicate(timeout=30)[0]

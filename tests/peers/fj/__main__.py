@@ -62,9 +62,8 @@ def main() -> None:
     post = Post(ledger, bureau, args.peer_url, args.deliver)
     post.paused = lambda: people.paused
     post.bring_all()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop, ends = threading.Event(), {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # in all threads: this one asks for them below
     desk = Control(args.desk, people).open() if args.desk is not None else None
     with opened(Door(ledger, bureau, people), args.port) as port:
         threads = [
@@ -75,7 +74,8 @@ def main() -> None:
         for thread in threads:
             thread.start()
         print(f"{args.system} listens on port {port}", flush=True)
-        stop.wait()
+        signal.sigwait(ends)
+        stop.set()
         if desk is not None:
             desk.shutdown()
     for thread in (threads[0], threads[2]):
