@@ -1,7 +1,7 @@
 #!/bin/sh
 # One login and one database per service; nobody reads another's tables.
 set -eu
-for service in orgs members transfers scheduler; do
+for service in orgs members transfers scheduler federation_bj federation_gd federation_fj; do
     psql -v ON_ERROR_STOP=1 -U postgres -v password="'$SERVICE_PASSWORD'" <<SQL
 CREATE ROLE $service LOGIN PASSWORD :password;
 CREATE DATABASE tuanqiao_$service OWNER $service ENCODING UTF8 TEMPLATE template0;

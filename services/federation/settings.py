@@ -105,11 +105,12 @@ def _algorithms(name: str, environment: Environment) -> tuple[str, ...]:
 
 def _certificate(name: str, environment: Environment) -> Certificate | None:
     chain, private = environment.path(f"{name}_CERTIFICATE"), environment.path(f"{name}_CERTIFICATE_KEY")
+    clients = environment.path(f"{name}_CLIENTS")
     if chain is None and private is None:
         return None
     if chain is None or private is None:
         raise Wrong(f"{name}_CERTIFICATE and {name}_CERTIFICATE_KEY go together (docs/settings.md)")
-    return Certificate(chain, private, environment.path(f"{name}_CLIENTS"))
+    return Certificate(chain, private, clients)
 
 
 def of(tx: Connection | Engine) -> Settings:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from shared.settings import SERVICES
+from shared.messages.words import PEERS
+from shared.settings import SERVICES, bridge
 from tests.deploy.factories import COMPOSE, command
 from tests.installation import ROOT, free_port
 
@@ -212,3 +213,22 @@ def test_archiving_waits_for_a_passphrase():
     assert services["backup"]["profiles"] == ["backup"]
     assert {one.removesuffix(":ro") for one in services["backups"]["volumes"]} == volumes["backup"]
     assert services["backups"]["environment"] == services["backup"]["environment"]
+
+
+def test_the_file_of_bridges_is_whole():
+    """deploy/compose.bridges.yml has a service for each peer, with port, database and TLS; all know the peers."""
+    bridges = yaml.safe_load((ROOT / "deploy/compose.bridges.yml").read_text())["services"]
+    settings = (ROOT / "services/federation/settings.py").read_text()
+    created = (ROOT / "deploy/postgres/init.sh").read_text()
+    asked = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
+    for peer in PEERS:
+        own = bridges[f"federation-{peer.lower()}"]
+        environment = own["environment"]
+        port = environment[f"TUANQIAO_{peer}_PORT"]
+        assert own["command"] == ["serve", "federation", str(peer)] and own["ports"][0].endswith(f":{port}")
+        assert f"FEDERATION_{peer}_DATABASE_URL" in environment and bridge(peer) in created
+        assert f"federation-{peer.lower()}" in asked
+        for name in (one for one in environment if one.startswith(f"TUANQIAO_{peer}_")):
+            assert f'{{name}}_{name.removeprefix(f"TUANQIAO_{peer}_")}"' in settings, name
+    for name in {*SERVICES, "gateway", "keys", "migrate", "doctor"}:
+        assert bridges[name]["environment"]["TUANQIAO_PEERS"] == ",".join(PEERS), name
