@@ -13,10 +13,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from services.members.crossings import seals
+from services.members.sealing import seal
 from shared import clock
 from shared.bus.publisher import Message, Publisher
 from shared.messages import federation as told
 from shared.messages.federation import DirectoryRead, PeerOrg
+from shared.messages.sealed import SealedPerson
 from system import synthetic, world
 from tests.system import fullhouse
 from tests.system.fullhouse import CLASS, COLLEGE, TOWNSHIP, Office, key, request_of
@@ -51,6 +54,7 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
 
     The installation has to be told `ENVIRON`.
     """
+    _exchange(town)
     college, branch = _mirror(town)
     _enter(town)
     waiting, silent, typed, handing, refused, *gone = _leave(town, browser, college)
@@ -84,6 +88,16 @@ def fill(town: Any, browser: Any) -> SimpleNamespace:
         who_stays=FIRST + PEOPLE,
         **arrivals,
     )
+
+
+def _exchange(town: Any) -> None:
+    """Give members a key to seal for Beijing with, and one of its own."""
+    keys = town.settings.keys
+    there = keys.parent / f"{keys.name}-there"
+    for folder in (keys, there):
+        seals.make_keys(folder, clock.now())
+    for one in seals.files(there).published():
+        seals.files(keys).add("BJ", one)
 
 
 def _mirror(town: Any) -> tuple[int, int]:
@@ -217,6 +231,7 @@ def _come(town: Any, browser: Any, branch: int, numbers: Sequence[int]) -> dict[
         )
         for n in numbers
     }
+    _offer(town, branch, [FIRST + n for n in numbers])
     tell(town, *asked.values())
     office = Office(browser, COLLEGE)
     made = {}
@@ -235,6 +250,35 @@ def _come(town: Any, browser: Any, branch: int, numbers: Sequence[int]) -> dict[
     )
     office.wait(awaited, "pending_arrival")
     return {"coming": coming, "assigning": assigning, "awaited": awaited, "to_township": elsewhere}
+
+
+def _offer(town: Any, branch: int, members: Sequence[int]) -> None:
+    """Let Beijing offer people who have gone there, and wait until members knows them."""
+    keys = town.settings.keys
+    there = seals.Registry(keys.parent / f"{keys.name}-there")
+    for one in seals.files(keys).published():
+        there.files.add("BJ", one)  # whom it seals for is here the other one
+    with town.engine("members").connect() as tx:
+        known = tx.execute(
+            sa.text("SELECT person_id, name, id_sealed FROM people WHERE person_id = ANY(:ids)"),
+            {"ids": list(members)},
+        ).all()
+    offers = []
+    for row in known:
+        subject = f"BJ:{row.person_id}"
+        number = seal.Seal(keys).open(row.id_sealed)
+        said = SealedPerson(subject=subject, number=number, name=row.name)
+        sealed = there.seal("BJ", said, clock.now())
+        offers.append(told.ArrivalOffered(subject=subject, peer="BJ", source_branch_id=branch, person=sealed))
+    tell(town, *offers)
+    waiting = sa.text("SELECT count(*) FROM arrivals WHERE ended_at IS NULL AND person_id = ANY(:ids)")
+    ends = time.monotonic() + 20
+    while True:
+        with town.engine("members").connect() as tx:
+            if tx.scalar(waiting, {"ids": list(members)}) == len(members):
+                return
+        assert time.monotonic() < ends, members
+        time.sleep(0.05)
 
 
 def _started(town: Any, member: int) -> int:
