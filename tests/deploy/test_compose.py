@@ -216,7 +216,7 @@ def test_archiving_waits_for_a_passphrase():
 
 
 def test_the_file_of_bridges_is_whole():
-    """deploy/compose.bridges.yml has a service for each peer, with port, database and TLS; all know the peers."""
+    """A service for each peer, with port, database and TLS; every process knows the peers."""
     bridges = yaml.safe_load((ROOT / "deploy/compose.bridges.yml").read_text())["services"]
     settings = (ROOT / "services/federation/settings.py").read_text()
     created = (ROOT / "deploy/postgres/init.sh").read_text()
