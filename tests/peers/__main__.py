@@ -138,6 +138,8 @@ class Peer:
         if system == "FJ":  # it changes its keys in mid-run
             self.command += ["--deliver", str(args.run / "keys" / "bridges" / system / "peer")]
         self.command += ["--by-hand"] if args.by_hand else []
+        if system == "FJ":  # it changes its keys, and brings the new ones
+            self.command += ["--deliver", str(args.run / "keys" / "bridges" / system / "peer")]
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -199,7 +201,7 @@ def main() -> None:
         gone = [one for one in peers if one.process is None or one.process.poll() is not None]
         sys.exit("\n".join(f"{one.system} has ended: see {one.folder / 'log'}" for one in gone))
     except LookupError as error:
-        sys.exit(f"there is no key in {error.args[0]}: start `make run` first, in another window")
+        sys.exit(f"there is no key in {error.args[0]}: start `TUANQIAO_PEERS=BJ,GD,FJ make run` first")
     except RuntimeError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
