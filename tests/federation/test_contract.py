@@ -35,7 +35,7 @@ CHECKS = [
     checks.status_code_conformance,
 ]
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
-TIMES = [1, pytest.param(10, marks=pytest.mark.long)]
+TIMES = [1, pytest.param(10, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 AS_ANYBODY, SIGNED = (
     25,
     25,
