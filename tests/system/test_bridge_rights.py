@@ -1,0 +1,146 @@
+"""Who may do what with a bridge, through HTTP: every API operation of bridges for every relation (FED-11).
+
+`test_rights` counts these rows as its own; here a bridge runs that they can be tried on.
+"""
+
+import random
+import uuid
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from services.gateway.app import create_app
+from services.members.accounts import handlers as accounts
+from services.orgs import store
+from shared import clock
+from shared.bus.rpc import RpcClient
+from system import synthetic, world
+from tests.system import fullhouse
+from tests.system.bridged import bridged, until
+from tests.system.fullhouse import CLASS, COLLEGE, Office, request_of
+from tests.system.test_bridges import FIRST, branch_there
+
+ROOT, PROVINCE, ELSEWHERE, SCHOOL = 1, 42, 32, COLLEGE // 100
+MEMBER, OTHER_MEMBER, LOOKER = FIRST + 50, 1002, 1034
+RELATIONS = {  # who acts: person, acting organisation
+    "centre": (world.administrator_of(ROOT), ROOT),
+    "looker": (LOOKER, ROOT),
+    "province": (world.administrator_of(PROVINCE), PROVINCE),
+    "elsewhere": (world.administrator_of(ELSEWHERE), ELSEWHERE),
+    "school": (world.administrator_of(SCHOOL), SCHOOL),
+    "superior": (world.administrator_of(COLLEGE), COLLEGE),
+    "branch": (world.administrator_of(CLASS), CLASS),
+    "sibling": (world.administrator_of(CLASS + 1), CLASS + 1),
+    "member": (MEMBER, None),
+    "other member": (OTHER_MEMBER, None),
+    "pretender": (OTHER_MEMBER, ROOT),
+    "nobody": (None, None),
+}
+CENTRE, LOOKING = {"centre"}, {"centre", "looker"}
+SEEING = LOOKING | {"province"}
+NO_RIGHT = {
+    "operators_only",
+    "bridge_by_province",
+    "not_administrator",
+    "unknown_crossing",
+    "token_invalid",
+}
+
+
+def one(**values):
+    return {"items": [{"command_id": str(uuid.uuid4()), "peer": "BJ", **values}]}
+
+
+# operation: who may, and how it is tried
+TABLE = {
+    "GET /bridges/<peer>": (LOOKING, lambda t: {}),
+    "GET /bridges/<peer>/handovers": (SEEING | {"elsewhere"}, lambda t: {}),
+    "GET /bridges/<peer>/messages": (SEEING, lambda t: {"transfer_id": t}),
+    "GET /bridges/<peer>/passages/<int:transfer_id>": (
+        SEEING | {"school", "superior", "branch", "member"},
+        lambda t: {},
+    ),
+    "GET /bridges/<peer>/evidence": (CENTRE, lambda t: {"transfer_id": t}),
+    "GET /bridges/<peer>/quarantine": (LOOKING, lambda t: {}),
+    "GET /bridges/<peer>/differences": (LOOKING, lambda t: {"all": "true"}),
+    "POST /bridges/pauses": (CENTRE, lambda t: one(reason="检修")),
+    "POST /bridges/resumptions": (CENTRE, lambda t: one()),
+    "POST /bridges/resends": (CENTRE, lambda t: one(subject=f"national:{t}")),
+    "POST /bridges/quarantine/decisions": (
+        CENTRE,
+        lambda t: one(subject=f"national:{t}", seq=1, decision="discarded", reason="无误"),
+    ),
+    "POST /bridges/reconciliations": (CENTRE, lambda t: one()),
+    "POST /bridges/repairs": (CENTRE, lambda t: one(subject=f"national:{t}", kind="chain", reason="无误")),
+    "POST /bridges/releases": (CENTRE, lambda t: one(subject=f"national:{t}", reason="无误")),
+    "POST /bridges/abandonments": (CENTRE, lambda t: one(subject=f"national:{t}", reason="无误")),
+}
+
+
+@pytest.fixture(scope="module")
+def town(first_town, tmp_path_factory):
+    with bridged(first_town, tmp_path_factory.mktemp("bridged"), "BJ") as (town, _):
+        with town.engine("orgs").begin() as tx:
+            rights = [{"org_id": ROOT, "person_id": LOOKER, "active": True, "observer": True}]
+            store.set_administrators(tx, rights, clock.now(), None)
+        (person,) = synthetic.people(1, rng=random.Random(22), division_codes=["420115"], start=7_900_000)
+        fullhouse.enter_graduates(town, [(MEMBER, world.admission(person, CLASS))])
+        yield town
+
+
+@pytest.fixture(scope="module")
+def site(town):
+    client = RpcClient(town.settings)
+    yield create_app(client, town.settings).test_client()
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def transfer(town, site) -> int:
+    """A member's transfer to Beijing, of which the bridge knows."""
+    branch, _ = branch_there(town)
+    asked = request_of(MEMBER, target_org_id=branch, reason="further_study", place_name="某大学")
+    (answer,) = Office(site, CLASS).send("/transfers", asked)
+    made = int(answer["transfer_id"])
+    for operation, relation in (
+        ("GET /bridges/<peer>/messages", "centre"),
+        ("GET /bridges/<peer>", "looker"),
+    ):
+        asked = partial(call, site, operation, relation, made)
+        until(lambda asked=asked: asked()[0] == "", 30, asked)
+    return made
+
+
+def call(site, operation: str, relation: str, transfer: int) -> tuple[str, int]:
+    """Try an operation; return the code of its refusal, empty for none, and the status."""
+    person, org = RELATIONS[relation]
+    headers = {}
+    if person is not None:
+        token = accounts.keys.signer.sign("person", timedelta(hours=1), sub=str(person))[0]
+        headers = {"Authorization": f"Bearer {token}", **({"X-Acting-Org": str(org)} if org else {})}
+    method, path = operation.split()
+    address = f"/api/v1{path}".replace("<peer>", "BJ").replace("<int:transfer_id>", str(transfer))
+    body = TABLE[operation][1](transfer)
+    if method == "GET":
+        answer = site.get(address, query_string=body, headers=headers)
+    else:
+        answer = site.post(address, json=body, headers=headers)
+    said = answer.json
+    if "results" in said:
+        said = said["results"][0].get("refusal") or {}
+    return said.get(
+        "code", ""
+    ) if answer.status_code >= 400 or "results" in answer.json else "", answer.status_code
+
+
+@pytest.mark.rule("FED-11", "ROLE-06", "ROLE-16")
+@pytest.mark.parametrize("operation", list(TABLE))
+def test_who_may(site, transfer, operation):
+    """The centre's administrators operate, observers look, a province reads of its own transfers."""
+    allowed = TABLE[operation][0]
+    for relation in sorted(RELATIONS, key=lambda relation: relation in allowed):
+        code, status = call(site, operation, relation, transfer)
+        assert (code not in NO_RIGHT) == (relation in allowed), (operation, relation, code)
+        assert status < 500
+    assert call(site, operation, "centre", transfer)[1] < 500
