@@ -87,7 +87,7 @@ def _offered(tx: Connection, bridge: Bridge, offers: Sequence[tuple[str, Offer]]
             refused.append(Deed(subject, Act.REFUSE, Refused(reason=BridgeReason.UNKNOWN_TARGET)))
             continue
         source = sources[data.from_org.code]
-        reason = data.reason if data.reason in set(Reason) else ORDINARY
+        reason = Reason.known(data.reason) or ORDINARY
         known.append(
             arrivals.Offered(subject, arrivals.command_of(subject), source, target, reason, data.reason_text)
         )
