@@ -121,6 +121,8 @@ def admission(person: synthetic.SyntheticPerson, branch_id: int) -> Admission:
 
 
 def _acts(org: Any) -> bool:
+    if org.province in FEDERATED:
+        return False
     demo_schools = range(1_000_001, 1_000_001 + SCHOOLS)
     return org.kind != "branch" or (org.parent_id or 0) // 100 in demo_schools
 

@@ -26,7 +26,7 @@ from services.members.accounts import handlers as accounts
 from shared import db
 from shared.settings import SERVICES
 from system import embedded
-from tests.bench import drive, load, reference, registry, season
+from tests.bench import bridges, drive, load, reference, registry, season
 from tests.installation import AMQP_URI, SERVER, Installation
 
 QUICK = bool(os.environ.get("QUICK"))
@@ -112,6 +112,8 @@ def main() -> None:
     result["season"] = deadlines(keys, url)
     note("organisations and members at national size")
     result["registry"] = country(keys)
+    note("bridges")
+    result["bridges"] = bridges.measure(2.0 if QUICK else bridges.SECONDS, ROUNDS)
     if not QUICK:
         result |= growth(keys)
     show(result)
@@ -233,6 +235,8 @@ def show(result: dict[str, Any]) -> None:
     lines = [*_of_transfers(result), *_of_season(result["season"])]
     if "registry" in result:
         lines += [*_of_pages(result["registry"]), *_of_registry(result["registry"])]
+    if "bridges" in result:
+        lines += bridges.lines(result["bridges"])
     width = max(len(name) for name, _, _ in lines)
     print()
     for name, value, remark in lines:

@@ -251,16 +251,24 @@ def measure(seconds: float = SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
     return {name: sorted(some)[len(some) // 2] for name, some in found.items()} | {"raw": found}
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the table."""
-    print("\nbridge                     messages/s   of the least program")
-    for name, words in (("ours", "bundles of 100"), ("ours_single", "singly")):
-        base = result[name.replace("ours", "least")]
-        print(f"{words:<26}{result[name]:>11,.0f}   {result[name] / base:.2f} of {base:,.0f}")
+def lines(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the rows of the table: what, the rate, and its part of the least program's."""
+    return [
+        (
+            f"bridge messages, {words}",
+            f"{result[name]:,.0f} /s",
+            f"{result[name] / result[base]:.2f} of the least program's {result[base]:,.0f}",
+        )
+        for name, base, words in (
+            ("ours", "least", "bundles of 100"),
+            ("ours_single", "least_single", "singly"),
+        )
+    ]
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         serve(sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
     else:
-        show(measure())
+        for row in lines(measure()):
+            print(*row, sep="  ")
