@@ -165,6 +165,22 @@ def read(file: Path) -> KeyFile:
         raise ValueError(f"{file} is no key of a bridge") from None
 
 
+def is_whole(key: KeyFile) -> bool:
+    """Return whether a file holds a key of its kind whose id is its thumbprint (RFC 7638)."""
+    kind = KINDS.get(key.alg)
+    if kind is None or (key.crv, key.use) != (kind.crv, kind.use):
+        return False
+    try:
+        return bool(_jwk(key, kind).thumbprint() == key.kid)
+    except (JoseError, ValueError):
+        return False
+
+
+def _jwk(key: KeyFile, kind: Taken) -> OKPKey | ECKey:
+    parts = {name: getattr(key, name) for name in ("kty", "crv", "x", "y", "d", "kid", "use")}
+    return kind.jwk.import_key({name: value for name, value in parts.items() if value is not None})
+
+
 def public(key: KeyFile) -> KeyFile:
     """Return a key without its private part."""
     return msgspec.structs.replace(key, d=None)
@@ -186,9 +202,8 @@ def _loaded(key: KeyFile, file: Path, algorithms: Sequence[str]) -> Key:
     kind = KINDS.get(key.alg) if key.alg in algorithms else None
     if kind is None or (key.crv, key.use, key.kid) != (kind.crv, kind.use, file.stem):
         raise ValueError(f"{file} is no key of a bridge")
-    parts = {name: getattr(key, name) for name in ("kty", "crv", "x", "y", "d", "kid", "use")}
     try:
-        jwk = kind.jwk.import_key({name: value for name, value in parts.items() if value is not None})
+        jwk = _jwk(key, kind)
     except (JoseError, ValueError):
         raise ValueError(f"{file} is no key of a bridge") from None
     return Key(key.kid, key.alg, jwk, key.valid_from, key.valid_until, key.revoked_at is not None)

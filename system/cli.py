@@ -253,7 +253,9 @@ def forget_keys() -> None:
 
 
 @keys.command("seal")
-def rotate_seal_keys() -> None:
+def rotate_seal_keys(
+    show: Annotated[bool, typer.Option("--show", help="Make none; print those that there are.")] = False,
+) -> None:
     """Make a new key for what other systems seal for this one, and print it to be handed to them.
 
     It is the public part alone, valid from a day later; the key before it is good for a week more. What
@@ -261,8 +263,28 @@ def rotate_seal_keys() -> None:
     """
     from services.members.crossings import seals
 
-    made = seals.rotate(settings.from_environment().keys, clock.now())
-    typer.echo(msgspec.json.format(msgspec.json.encode(made)).decode())
+    folder = settings.from_environment().keys
+    for made in seals.files(folder).published() if show else [seals.rotate(folder, clock.now())]:
+        typer.echo(msgspec.json.format(msgspec.json.encode(made)).decode())
+
+
+@keys.command("peer")
+def take_seal_key(
+    peer: Annotated[str, typer.Argument(help="BJ, GD or FJ.")],
+    file: Annotated[Path, typer.Argument(help="The public key that its registry has handed over.")],
+) -> None:
+    """Take the key with which members are sealed for the registry of another system.
+
+    Compare the id that is printed with them, by telephone.
+    """
+    from services.members.crossings import seals
+
+    try:
+        kid = seals.bring(settings.from_environment().keys, peer, file)
+    except (ValueError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    typer.echo(f"{peer}: {kid}")
 
 
 @keys.command("identity")

@@ -9,6 +9,7 @@ from contextlib import closing
 from types import SimpleNamespace
 
 import kombu
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -310,6 +311,34 @@ def test_keys_and_figures(installation):
         and "line 3" in bad.stderr
         and "2 organisations" in good.stdout
     )
+
+
+def test_keys_of_the_registry(installation, tmp_path):
+    """A key to seal with is made and printed without its private part; the peer's is taken if it is one."""
+    from services.members.crossings import seals
+
+    seals.make_keys(installation.settings.keys, db_now())
+    seals.make_keys(tmp_path, db_now())
+    (theirs,) = seals.files(tmp_path).published()
+    given = tmp_path / "given.jwk"
+
+    made = tuanqiao(installation, "keys", "seal")
+    shown = tuanqiao(installation, "keys", "seal", "--show")
+    given.write_bytes(msgspec.json.encode(theirs))
+    taken = tuanqiao(installation, "keys", "peer", "BJ", str(given))
+    again = tuanqiao(installation, "keys", "peer", "BJ", str(given))
+    given.write_bytes(msgspec.json.encode(msgspec.structs.replace(theirs, kid="another")))
+    wrong = tuanqiao(installation, "keys", "peer", "BJ", str(given))
+    nowhere = tuanqiao(installation, "keys", "peer", "XX", str(given))
+
+    key = msgspec.json.decode(made.stdout)
+    assert (key["crv"], key["use"], "d" in key) == ("X25519", "enc", False), made.stderr
+    assert shown.stdout.count('"kid"') >= 2 and key["kid"] in shown.stdout and '"d"' not in shown.stdout
+    assert [one.returncode for one in (taken, again, wrong, nowhere)] == [0, 2, 2, 2]
+    assert "is here already" in again.stderr, "a revoked key is not brought back by handing it over again"
+    assert theirs.kid in taken.stdout and "is no key to seal with" in wrong.stderr
+    here = seals.Registry(installation.settings.keys)
+    assert theirs.kid in [one.kid for one in here.files.keys()["BJ"]]
 
 
 def db_now():

@@ -22,7 +22,7 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 
 from services.members.sealing.keys import keys
-from shared.keyfiles import OWN, Files, Key, KeyFile
+from shared.keyfiles import OWN, Files, Key, KeyFile, is_whole, read
 from shared.messages.federation import Jwe
 from shared.messages.sealed import SealedPerson, SealedRecord
 from shared.messages.words import PEERS
@@ -82,6 +82,26 @@ def rotate(folder: Path, now: datetime) -> KeyFile:
     It is valid a day later, and the one before it a week longer; the private ones are kept to open with.
     """
     return files(folder).rotate(now, ALG)
+
+
+def bring(folder: Path, peer: str, file: Path) -> str:
+    """Take the public key of another system's registry from a file; return its id, for people to compare.
+
+    Raises:
+        ValueError: There is no such system; the file is no key to seal with, or one that is here already.
+
+    """
+    if peer not in PEERS:
+        raise ValueError(f"{peer!r} is none of {', '.join(PEERS)}")
+    key = read(file)
+    if (key.alg, key.crv, key.use) != (ALG, "X25519", "enc") or not is_whole(key):
+        raise ValueError(f"{file} is no key to seal with: an X25519 JWK for {ALG}, called by its thumbprint")
+    found = files(folder)
+    # nobody brings a revoked key back by handing it over again
+    if key.kid in [one.kid for one in found.keys()[peer]]:
+        raise ValueError(f"{key.kid} is here already")
+    found.add(peer, key)
+    return key.kid
 
 
 class Registry:

@@ -21,6 +21,7 @@ from shared.messages.federation import ArrivalDropped, ArrivalOffered
 from shared.messages.members import SignIn
 from shared.messages.sealed import SealedStay
 from shared.messages.transfers import ArrivalAnswered, TransferRejected, TransferWithdrawn
+from shared.messages.words import BridgeReason
 from tests.members.crossings.factories import (
     BJ_CLASS,
     BJ_OTHER,
@@ -163,6 +164,57 @@ def test_garbage_is_answered(engine, peers, text):
         begin(tx, member)
         assert record(tx, came(text)) == [(70, "record_unreadable")]
         assert row(tx, member) is not None
+        tx.rollback()
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@given(
+    said=st.fixed_dictionaries(
+        {"number": st.one_of(TEXT.map(lambda text: text[:40]), st.just(number(50)), st.just(number(1)))},
+        optional={
+            "name": TEXT,
+            "joined_on": st.dates(date(1900, 1, 1), date(2199, 12, 31)),
+            "phone": TEXT.map(lambda text: text[:40]),
+            "remark": TEXT,
+        },
+    ),
+    kept=st.fixed_dictionaries(
+        {},
+        optional={
+            "ethnic_group": TEXT,
+            "development_number": TEXT,
+            "contact": TEXT,
+            "emergency_contact": TEXT,
+            "joined_on": st.dates(date(1900, 1, 1), date(2199, 12, 31)),
+            "stays": st.lists(
+                st.builds(
+                    SealedStay,
+                    branch=TEXT,
+                    since=st.dates(date(1900, 1, 1), date(2199, 12, 31)),
+                    until=st.none() | st.dates(date(1900, 1, 1), date(2199, 12, 31)),
+                ),
+                max_size=5,
+            ),
+        },
+    ),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_sealed_is_answered(engine, peers, said, kept):
+    """Whatever another registry seals, in person and record, is a business answer."""
+    with engine.connect() as tx:
+        ((_, found),) = offer(tx, offered(sealed_person(peers["BJ"], **said)))
+        if isinstance(found, str):
+            assert found in set(BridgeReason)
+            ((_, found),) = offer(tx, offered(sealed_person(peers["BJ"], "BJ:8"), "BJ:8"))
+            subject = "BJ:8"
+        else:
+            subject = "BJ:7"
+        begin(tx, found)
+        name = row(tx, found).name
+        ((_, code),) = record(tx, came(sealed_record(peers["BJ"], subject, name=name, **kept), subject))
+        assert code in {"", *BridgeReason}
         tx.rollback()
 
 
