@@ -3,19 +3,27 @@
 `test_rights` counts these rows as its own; here a bridge runs that they can be tried on.
 """
 
+import base64
+import hashlib
+import io
 import random
+import subprocess
+import sys
 import uuid
+import zipfile
 from datetime import timedelta
 from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
+import sqlalchemy as sa
 
 from services.gateway.app import create_app
 from services.members.accounts import handlers as accounts
 from services.orgs import store
 from shared import clock
 from shared.bus.rpc import RpcClient
-from system import synthetic, world
+from system import audit_proof, synthetic, world
 from tests.system import fullhouse
 from tests.system.bridged import bridged, until
 from tests.system.fullhouse import CLASS, COLLEGE, Office, request_of
@@ -108,12 +116,20 @@ def transfer(town, site) -> int:
         ("GET /bridges/<peer>", "looker"),
     ):
         asked = partial(call, site, operation, relation, made)
-        until(lambda asked=asked: asked()[0] == "", 30, asked)
+        until(lambda asked=asked: asked().code == "", 30, asked)
     return made
 
 
-def call(site, operation: str, relation: str, transfer: int) -> tuple[str, int]:
-    """Try an operation; return the code of its refusal, empty for none, and the status."""
+class Tried(NamedTuple):
+    """The code of a refusal, empty for none; the status; what was answered."""
+
+    code: str
+    status: int
+    said: Any
+
+
+def call(site, operation: str, relation: str, transfer: int) -> Tried:
+    """Try an operation in a relation."""
     person, org = RELATIONS[relation]
     headers = {}
     if person is not None:
@@ -127,11 +143,10 @@ def call(site, operation: str, relation: str, transfer: int) -> tuple[str, int]:
     else:
         answer = site.post(address, json=body, headers=headers)
     said = answer.json
+    refusal = said if answer.status_code >= 400 else {}
     if "results" in said:
-        said = said["results"][0].get("refusal") or {}
-    return said.get(
-        "code", ""
-    ) if answer.status_code >= 400 or "results" in answer.json else "", answer.status_code
+        refusal = said["results"][0].get("refusal") or {}
+    return Tried(refusal.get("code", ""), answer.status_code, said)
 
 
 @pytest.mark.rule("FED-11", "ROLE-06", "ROLE-16")
@@ -140,7 +155,64 @@ def test_who_may(site, transfer, operation):
     """The centre's administrators operate, observers look, a province reads of its own transfers."""
     allowed = TABLE[operation][0]
     for relation in sorted(RELATIONS, key=lambda relation: relation in allowed):
-        code, status = call(site, operation, relation, transfer)
+        code, status, _ = call(site, operation, relation, transfer)
         assert (code not in NO_RIGHT) == (relation in allowed), (operation, relation, code)
         assert status < 500
-    assert call(site, operation, "centre", transfer)[1] < 500
+
+
+def answer(site, operation: str, transfer: int):
+    """Return what the centre is answered."""
+    return call(site, operation, "centre", transfer).said
+
+
+@pytest.mark.rule("BEY-16")
+def test_days_are_compared_by_the_running_bridge(site, transfer):
+    """Asked for by an operator, done by a loop, with the peer's own program; both sides agree."""
+    state = partial(answer, site, "GET /bridges/<peer>", transfer)
+    until(lambda: state()["queues"]["waiting"] == 0, 30, state)
+    answer(site, "POST /bridges/reconciliations", transfer)
+    until(lambda: state()["wanted"] == [] and state()["reconciled"], 90, state)
+    found = state()
+    (day,) = [one for one in found["reconciled"] if one["transfers"]]
+    assert (day["transfers"], day["differing"], found["differences"]) == (1, 0, 0)
+    assert found["up"] and found["down_since"] is None and found["paused_at"] is None
+    assert [(one["state"], one["count"]) for one in found["open"]] == [("offered", 1)]
+
+
+@pytest.mark.rule("BEY-16")
+def test_evidence_of_a_running_bridge(site, transfer, tmp_path):
+    """What the peer's own program has receipted verifies without us and without it."""
+    made = answer(site, "GET /bridges/<peer>/evidence", transfer)
+    content = base64.b64decode(made["zip"])
+    assert hashlib.sha256(content).hexdigest() == made["sha256"]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-I", "verify.py"], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "national   1 offer, receipted stored" in done.stdout
+
+
+def test_metrics_of_a_running_bridge(town, transfer):
+    """The gauges are read from its database at each scrape."""
+    status, said = town.get("federation_bj", "/metrics")
+    assert status == 200
+    for line in ('tuanqiao_bridge_up{peer="BJ"} 1.0', 'tuanqiao_bridge_in_doubt{peer="BJ"} 0.0'):
+        assert line in said
+    assert 'tuanqiao_bridge_key_days{peer="BJ",side="own"}' in said
+
+
+@pytest.mark.rule("BEY-10")
+def test_what_operators_have_done_is_proved(town, transfer):
+    """The heads of the bridge's log are told to the scheduler, and every chain fits."""
+    kept = sa.text("SELECT count(*) FROM kept_heads WHERE service = 'federation_bj'")
+
+    def told() -> int:
+        with town.engine("scheduler").connect() as tx:
+            return int(tx.scalar(kept) or 0)
+
+    until(lambda: told() > 0, 60)
+    proofs = {proof.what: proof for proof in audit_proof.prove(town.settings)}
+    assert proofs["federation_bj"].lines > 4 and proofs["federation_bj"].kept > 0
+    assert [one.broken for one in proofs.values() if one.broken] == []
