@@ -37,6 +37,17 @@ CREATE TABLE IF NOT EXISTS outgoing (
 CREATE TABLE IF NOT EXISTS incoming (
     subject TEXT, seq INT, hash TEXT, jws TEXT, receipt TEXT, odd TEXT, PRIMARY KEY (subject, seq));
 """
+VIEWS = f"""
+CREATE VIEW IF NOT EXISTS transfers AS SELECT subject,
+    CASE WHEN subject LIKE '{ME}:%' THEN 'sender' ELSE 'receiver' END AS side, stage AS state,
+    person AS number, ended_with, out_seq AS said_seq, in_seq AS heard_seq FROM cases;
+CREATE VIEW IF NOT EXISTS said AS SELECT '{ME}/' || subject || '/' || seq AS id, subject, seq, jws,
+    hash AS sha256, CASE WHEN done IS NULL THEN 'waiting' ELSE 'kept' END AS state, done AS receipt
+    FROM outgoing;
+CREATE VIEW IF NOT EXISTS heard AS SELECT '{OTHER}/' || subject || '/' || seq AS id, subject, seq, jws,
+    hash AS sha256, CASE odd WHEN '' THEN 'applied' ELSE 'shown' END AS state, receipt FROM incoming;
+"""
+"""The same names as in the other systems' files, for tests/peers/audit.py."""
 
 
 def now() -> datetime:
@@ -58,7 +69,7 @@ class Book:
         self.db = sqlite3.connect(place, check_same_thread=False, isolation_level=None, timeout=30)
         self.db.row_factory = sqlite3.Row
         self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.executescript(TABLES + registry.TABLES)
+        self.db.executescript(TABLES + registry.TABLES + VIEWS)
         self.registry = Registry(self.db, keys)
 
     @contextmanager

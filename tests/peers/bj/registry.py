@@ -17,13 +17,13 @@ CREATE TABLE IF NOT EXISTS members (
     id TEXT PRIMARY KEY, number TEXT NOT NULL UNIQUE, name TEXT NOT NULL, joined_on TEXT,
     phone TEXT DEFAULT '', branch TEXT NOT NULL REFERENCES orgs, since TEXT, more TEXT DEFAULT '{}',
     state TEXT NOT NULL CHECK (state IN ('active', 'on_the_way', 'gone')), subject TEXT DEFAULT '');
-CREATE TABLE IF NOT EXISTS changes (
+CREATE TABLE IF NOT EXISTS stays (
     nth INTEGER PRIMARY KEY, number TEXT NOT NULL, state TEXT NOT NULL, subject TEXT, at REAL NOT NULL);
 CREATE TRIGGER IF NOT EXISTS members_come AFTER INSERT ON members BEGIN
-    INSERT INTO changes (number, state, subject, at)
+    INSERT INTO stays (number, state, subject, at)
     VALUES (new.number, new.state, new.subject, (julianday('now') - 2440587.5) * 86400); END;
 CREATE TRIGGER IF NOT EXISTS members_change AFTER UPDATE OF state ON members BEGIN
-    INSERT INTO changes (number, state, subject, at)
+    INSERT INTO stays (number, state, subject, at)
     VALUES (new.number, new.state, new.subject, (julianday('now') - 2440587.5) * 86400); END;
 """
 OPEN = ("offered", "handover", "deciding", "awaited")
