@@ -48,6 +48,8 @@ class Program:
         self.command += ["--peer-url", f"http://127.0.0.1:{peer_port}", "--keys", str(keys)]
         self.command += ["--db", str(self.file), "--seed", str(seed)]
         for name, value in options.items():
+            if value is False:
+                continue
             option = f"--{name.replace('_', '-')}"
             self.command += [option] if value is True else [option, str(value)]
         self.process = None

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -245,14 +246,15 @@ class Post:
     def daily(self, stop: threading.Event, known: threading.Event) -> None:
         """Copy the peer's directory and compare, at the start and once a day."""
         while not stop.is_set():
-            self.patiently(stop, self.copy_directory)
+            # without an answer nobody leaves: only who says 404 has no directory, and targets are typed
+            self.patiently(stop, self.copy_directory, None)
             known.set()
-            self.patiently(stop, self.compare_all)
+            self.patiently(stop, self.compare_all, TRIES)
             stop.wait(max(0.2, self.mess.real(DAY)))
 
-    def patiently(self, stop: threading.Event, work: Callable[[], None]) -> None:
+    def patiently(self, stop: threading.Event, work: Callable[[], None], tries: int | None) -> None:
         """Do what needs the peer, again and again while it is away; after so many tries it is left."""
-        for nth in range(TRIES):
+        for nth in range(tries) if tries else count():
             try:
                 if not self.paused():
                     work()
