@@ -23,6 +23,7 @@ from services.members import handlers as members_handlers
 from services.members import models as members_models
 from services.members import service as members_service  # noqa: F401  (its handlers are the ones of the bus)
 from services.members.accounts import handlers as accounts
+from services.members.crossings import store as arrivals_store
 from services.members.entering import handlers as entering
 from services.members.sealing import seal
 from services.scheduler import handlers as scheduler_handlers
@@ -405,6 +406,18 @@ class World(RuleBasedStateMachine):
         STEPS["arrival"] += 1
         self.come(member, to)
 
+    def offered(self, member):
+        """Let members know that Beijing has offered somebody."""
+        offer = {
+            "subject": f"BJ:{uuid.uuid4()}",
+            "peer": "BJ",
+            "person_id": member,
+            "branch_id": THERE,
+            "code": "",
+            "unbound": False,
+        }
+        arrivals_store.remember(self.tx["members"], [offer], clock.now())
+
     def come(self, member, to):
         """Let the bridge ask for a transfer, in the service and in the model."""
         item = federation.PeerRequested(
@@ -415,12 +428,14 @@ class World(RuleBasedStateMachine):
             target_org_id=to,
             reason="further_study",
         )
+        is_open = any(one.member == member and one.state not in FINAL for one in self.models.values())
+        if not is_open:  # members has opened who it is, and found nothing open
+            self.offered(member)
         crossings.on_peer_requested(self.tx["transfers"], [item, item])
         row = self.tx["transfers"].execute(
             sa.text("SELECT transfer_id FROM transfers WHERE command_id = :id"), {"id": item.command_id}
         )
         transfer_id = row.scalar_one_or_none()
-        is_open = any(one.member == member and one.state not in FINAL for one in self.models.values())
         assert (transfer_id is None) == is_open
         if transfer_id is not None:
             destination = "branch" if to in (BRANCH, ELSEWHERE) else "committee"
