@@ -19,8 +19,9 @@ from services.members import claims, domain, initial, people, store
 from services.members.crossings import rules, seals
 from services.members.crossings import store as crossings_store
 from services.members.crossings.seals import Unreadable
+from services.members.log import log
 from services.members.sealing.keys import keys, opened, sealed
-from shared import clock, directory, outbox
+from shared import audit, clock, directory, outbox
 from shared.errors import Refusal
 from shared.messages.federation import ArrivalDropped, ArrivalOffered, RecordCame
 from shared.messages.members import (
@@ -102,9 +103,20 @@ def on_handover_opened(tx: Connection, items: list[HandoverOpened]) -> None:
         for item in items:
             if item not in held and item.transfer_id not in begun:
                 raise LookupError(f"transfer {item.transfer_id} does not hold member {item.member_id}")
-    crossings_store.begin_handovers(tx, held, clock.now())
+    new = crossings_store.begin_handovers(tx, held, clock.now())
     stays = crossings_store.stays(tx, [item.member_id for item in held]) if held else {}
     outbox.emit(tx, [_sealed(item, people[item.member_id], stays.get(item.member_id, [])) for item in held])
+    log.append(tx, [_given(item, people[item.member_id]) for item in held if item.transfer_id in new])
+
+
+def _given(item: HandoverOpened, row: store.Person) -> audit.Entry:
+    return audit.Entry(
+        kind="member.handed_over",
+        place_id=row.branch_id,
+        persons=[row.person_id],
+        ref=f"transfer {item.transfer_id}",
+        after={"peer": item.peer},
+    )
 
 
 def _holds(item: HandoverOpened, row: store.Person | None) -> bool:
@@ -173,6 +185,19 @@ def on_arrival_offered(tx: Connection, items: list[ArrivalOffered]) -> None:
         clock.now(),
     )
     outbox.emit(tx, [_answered(item, earlier.get(item.subject), found, unfit) for item in items])
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="member.offered",
+                place_id=fresh[subject].source_branch_id,
+                persons=[member],
+                ref=subject,
+                after={"new": subject in coming.new},
+            )
+            for subject, member in found.items()
+        ],
+    )
 
 
 def _answered(
@@ -338,7 +363,8 @@ def ended(tx: Connection, items: Sequence[Any]) -> None:
 
 def on_day_began(tx: Connection, items: list[Any]) -> None:
     """Erase who was offered, has not come in the end, and whom nothing else ties to us."""
-    crossings_store.erase(tx, clock.now() - KEEP_UNCOME)
+    erased = crossings_store.erase(tx, clock.now() - KEEP_UNCOME)
+    log.append(tx, [audit.Entry(kind="member.erased", persons=[member]) for member in erased])
 
 
 # ---- their records -------------------------------------------------------------------------------
@@ -429,3 +455,15 @@ def _take_over(tx: Connection, taken: Mapping[int, SealedRecord], held: Mapping[
         for number, stay in enumerate(rules.stays_told(record, here.get(member, ())), start=1)
     ]
     crossings_store.take_over(tx, rows, stays)
+    log.append(
+        tx,
+        [
+            audit.Entry(
+                kind="member.taken",
+                place_id=held[member].branch_id,
+                persons=[member],
+                ref=taken[member].subject,
+            )
+            for member in sorted(taken)
+        ],
+    )

@@ -46,7 +46,8 @@ _BEGIN = sa.text(f"""
     INSERT INTO handovers (transfer_id, person_id, peer, opened_at)
     SELECT transfer_id, member_id, peer, :now FROM {recordset(HandoverOpened)}
     ORDER BY transfer_id
-    ON CONFLICT DO NOTHING""")
+    ON CONFLICT DO NOTHING
+    RETURNING transfer_id""")
 _BEGUN = sa.text("SELECT transfer_id FROM handovers WHERE transfer_id = ANY(CAST(:ids AS bigint[]))")
 
 
@@ -72,10 +73,12 @@ def stays_here(tx: Connection, person_ids: Iterable[int]) -> dict[int, set[tuple
     return found
 
 
-def begin_handovers(tx: Connection, items: Sequence[HandoverOpened], now: datetime) -> None:
-    """Note that records are handed over: as long as these transfers hold their members (FED-10)."""
-    if items:
-        db.run(tx, _BEGIN, items, now=now)
+def begin_handovers(tx: Connection, items: Sequence[HandoverOpened], now: datetime) -> set[int]:
+    """Note that records are handed over: as long as these transfers hold their members (FED-10).
+
+    Return the transfers of which that is new.
+    """
+    return set(db.run(tx, _BEGIN, items, now=now).scalars()) if items else set()
 
 
 def begun_handovers(tx: Connection, transfer_ids: Iterable[int]) -> set[int]:

@@ -22,6 +22,7 @@ from shared.messages.members import SignIn
 from shared.messages.sealed import SealedStay
 from shared.messages.transfers import ArrivalAnswered, TransferRejected, TransferWithdrawn
 from shared.messages.words import BridgeReason
+from tests.audit_acts import written
 from tests.members.crossings.factories import (
     BJ_CLASS,
     BJ_OTHER,
@@ -579,6 +580,28 @@ def test_who_has_come_is_not_erased(tx, bj):
     erased(tx, 400)
 
     assert row(tx, member).branch_id == BRANCH
+
+
+@pytest.mark.rule("BEY-10")
+def test_who_comes_and_who_is_erased_is_logged(tx, bj):
+    """BEY-10: the log says who was offered, whose record was taken and who was erased, by ids alone."""
+    who = []
+
+    def act():
+        who.append(arrive(tx, bj))
+        who.append(offer(tx, offered(sealed_person(bj, "BJ:8", 51), "BJ:8"))[0][1])
+        crossings.on_arrival_dropped(tx, [ArrivalDropped(subject="BJ:8", peer="BJ")])
+        erased(tx, 31)
+
+    lines = written(tx, act)
+    member, other = who
+
+    assert [(line.kind, line.persons, line.ref) for line in lines] == [
+        ("member.offered", [member], "BJ:7"),
+        ("member.taken", [member], "BJ:7"),
+        ("member.offered", [other], "BJ:8"),
+        ("member.erased", [other], ""),
+    ]
 
 
 # ---- many, twice, and what nobody sees -----------------------------------------------------------

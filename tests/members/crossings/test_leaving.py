@@ -19,6 +19,7 @@ from shared.inbox import Inbox, Incoming
 from shared.messages.members import DeleteMember, EditMember, RequestDeletion
 from shared.messages.sealed import SealedPerson, SealedRecord, SealedStay
 from shared.messages.transfers import RemoteOpened, TransferRejected
+from tests.audit_acts import written
 from tests.members.crossings.factories import (
     BJ_CLASS,
     BJ_SCHOOL,
@@ -248,7 +249,7 @@ def test_a_batch_of_500(tx, peers):
     with counted(tx) as records_sent:
         crossings.on_handover_opened(tx, [handover(n, one) for n, one in enumerate(members, 1000)])
 
-    assert len(offers) <= 2 and len(records_sent) <= 4
+    assert len(offers) <= 2 and len(records_sent) <= 6
     assert len(told(tx, "member_offered", "record_sealed")) == 1000
 
 
@@ -318,6 +319,18 @@ def test_a_record_is_open_again(tx, how):
         handlers.on_branch_assigned(tx, [assigned(10, branch=BJ_CLASS)])
         assert edit(tx, admin(CLASS), ethnic_group="满族") == "unknown_member"
         assert edit(tx, Actor(ONE, None), phone="19911112222") == "stands_elsewhere"
+
+
+@pytest.mark.rule("BEY-10")
+def test_a_record_that_is_given_away_is_logged(tx):
+    """BEY-10: the log says once whose record went to which system, and nothing of what stands in it."""
+    reserve(tx, (10, ONE))
+
+    (line,) = written(tx, lambda: (hand_over(tx), hand_over(tx)))
+
+    assert line.kind == "member.handed_over"
+    assert (line.persons, line.place_id, line.ref) == ([ONE], CLASS, "transfer 10")
+    assert json.loads(line.after) == {"peer": "BJ"}
 
 
 def test_nobody_is_deleted_or_reported_meanwhile(tx):
