@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -36,7 +36,8 @@ log = logging.getLogger("tuanqiao.federation")
 
 MOST_MESSAGES = 100
 MOST_BYTES = 512 * 1024
-TOKEN_LIVES = timedelta(seconds=60)
+TOKEN_LIVES = envelope.FUTURE
+"""How far the clocks of both sides may differ; a token opens what is read over TLS, again and again."""
 REST_SECONDS = 5
 """After how long a peer should try again that was told 429 or 503."""
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50.0, 100.0

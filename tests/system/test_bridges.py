@@ -56,6 +56,7 @@ def start(site, town, member, **values):
     return int(answer["transfer_id"])
 
 
+@pytest.mark.rule("FED-10")
 def test_a_member_goes(both, site):
     """FED-10, FED-12: offered, accepted, handed over, integrated; active there, and here only in the past."""
     town, beijing = both
@@ -86,6 +87,50 @@ def test_a_member_is_refused(both, site):
     assert (row.branch_id, row.reserved_by) == (CLASS, None)
 
 
+@pytest.mark.rule("FED-06")
+def test_a_name_that_is_not_known_there(both, site):
+    """FED-06: what was typed goes out as typed; the peer does not know it, and the transfer comes back."""
+    asked = request_of(
+        FIRST + 2,
+        target_org_id=None,
+        target_system="BJ",
+        target_name="北京某某科技公司团支部",
+        reason="further_study",
+        place_name="某大学",
+    )
+    (answer,) = Office(site, CLASS).send("/transfers", asked)
+    one = int(answer["transfer_id"])
+    Office(site, CLASS).wait(one, "rejected", 30)
+    found = Office(site, CLASS).get(f"/transfers/{one}")["transfer"]
+    assert (found["end_code"], found["target_name"]) == ("unknown_org", "北京某某科技公司团支部")
+
+
+@pytest.mark.rule("FED-09", "FED-11", "FED-13", "TRF-30")
+def test_a_peer_that_is_away(both, site):
+    """FED-11, FED-13, TRF-30: it waits with its clock, is not withdrawn, and goes on afterwards."""
+    town, beijing = both
+    beijing.post("pause")
+    one = start(site, town, FIRST + 3)
+    school = Office(site, CLASS)
+    school.wait(one, "pending_remote")
+    line = sa.text("SELECT down_since FROM line")
+
+    def away():
+        with town.engine("federation_bj").connect() as tx:
+            return tx.scalar(line)
+
+    until(away, 30)
+    found = school.get(f"/transfers/{one}")
+    assert found["receipted_at"] is None and found["transfer"]["expires_at"] is not None
+    withdrawal = {"items": [{"decision_id": key(), "transfer_id": one}]}
+    answer = site.post("/api/v1/transfers/withdrawals", headers=school.headers, json=withdrawal).json
+    assert answer["results"][0]["refusal"]["code"] == "peer_withdrawal"
+    beijing.post("resume")
+    beijing.decide(f"national:{one}", "refuse", seconds=60)
+    school.wait(one, "rejected", 30)
+    assert school.get(f"/transfers/{one}")["receipted_at"] is not None and not away()
+
+
 def coming(site, town, beijing, to=COLLEGE):
     """Have Beijing offer one of its members; return subject, member there and the transfer here."""
     member = next(one for one in beijing.members() if one["state"] == "active" and not one["subject"])
@@ -100,6 +145,7 @@ def coming(site, town, beijing, to=COLLEGE):
     return subject, member, int(transfer())
 
 
+@pytest.mark.rule("FED-08", "FED-10")
 def test_somebody_comes(both, site):
     """FED-08: approved and assigned as anybody, handed over, and a member here who may sign in."""
     town, beijing = both

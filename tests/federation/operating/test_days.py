@@ -62,7 +62,7 @@ def wanted(here) -> list[date]:
 
 @pytest.mark.rule("BEY-16")
 def test_every_night(here, peer, comparing, at):
-    """Once a night, from two o'clock in China on: the last thirty days and what is open of before."""
+    """BEY-16: Once a night, from two o'clock in China on: the last thirty days and what is open of before."""
     here.now = EVENING
     here.act(OURS, Act.OFFER)
     at(EVENING + timedelta(hours=2))

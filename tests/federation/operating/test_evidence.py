@@ -84,7 +84,7 @@ def verify(folder: Path) -> tuple[int, str]:
 
 @pytest.mark.rule("BEY-16")
 def test_it_verifies_on_its_own(here, told, tmp_path):
-    """All messages of both sides with their receipts, and not a word of what is sealed or secret."""
+    """BEY-16: All messages of both sides with their receipts, and not a word of what is sealed or secret."""
     found = evidence(here, subject=OURS)
 
     assert found.name == "national-7.zip" and found == evidence(here, transfer_id=7)
