@@ -278,6 +278,14 @@ class Person(NamedTuple):
     complete: bool
 
 
+class Elsewhere(NamedTuple):
+    """A stay in a branch of another system, by its full name, as a record told of it."""
+
+    branch: str
+    since: date
+    until: date | None
+
+
 class Stay(NamedTuple):
     """A stay in a branch, and the transfer with which it began."""
 
@@ -297,6 +305,9 @@ _OF_BRANCH = sa.text("""
     ORDER BY person_id
     LIMIT :limit""")
 _STAYS = sa.text("SELECT * FROM memberships WHERE person_id = :person ORDER BY began_at DESC")
+_ELSEWHERE = sa.text(
+    "SELECT branch, since, until FROM stays_elsewhere WHERE person_id = :person ORDER BY number DESC"
+)
 _PENDING = """EXISTS (
             SELECT 1 FROM registrations r
             WHERE r.person_id = p.person_id AND r.state = 'pending')"""
@@ -425,6 +436,11 @@ def of_branch(tx: Connection, branch_id: int, after: int, limit: int) -> list[Pe
 def stays(tx: Connection, person_id: int) -> list[Stay]:
     """Return the history of branches, newest first."""
     return db.rows(Stay, tx.execute(_STAYS, {"person": person_id}))
+
+
+def elsewhere(tx: Connection, person_id: int) -> list[Elsewhere]:
+    """Return the history of branches of other systems, newest first."""
+    return db.rows(Elsewhere, tx.execute(_ELSEWHERE, {"person": person_id}))
 
 
 def known(tx: Connection, indexes: list[bytes]) -> dict[bytes, domain.Known]:

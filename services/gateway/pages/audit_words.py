@@ -30,6 +30,7 @@ from shared.messages.words import (
     Rejection,
     StayKind,
     StayState,
+    System,
     TransferState,
 )
 from shared.translations import N_
@@ -75,6 +76,8 @@ FIELDS: dict[str, str] = {
     "addressee":          N_("抬头"),
     "by":                 N_("查询方式"),
     "rows":               N_("条数"),
+    "peer":               N_("对方系统"),
+    "new":                N_("此前未登记"),
     # transfers
     "state":              N_("状态"),
     "approve":            N_("同意"),
@@ -99,6 +102,8 @@ _SAID: dict[tuple[str, str], str] = {
 REFERENCES: dict[str, str] = {
     "migration":          N_("组织迁移"),
     "retention":          N_("登记"),
+    "crossing":           N_("跨系统转接"),
+    "transfer":           N_("转接业务"),
     "letter":             N_("介绍信"),
     "registration":       N_("注册申请"),
     "import":             N_("名单"),
@@ -132,6 +137,7 @@ _CODES: dict[str, tuple[type[Code], ...]] = {
     "reason": (BranchReason, Reason, Rejection),
     "cause": (DeletionCause,),
     "state": (StayState, TransferState),
+    "peer": (System,),
 }
 """The codes that a field may hold; of a code of two lists the first one's words are taken."""
 ORG_FIELDS = ("parent_id", "from", "to", "branch")

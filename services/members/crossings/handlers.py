@@ -192,7 +192,7 @@ def on_arrival_offered(tx: Connection, items: list[ArrivalOffered]) -> None:
                 kind="member.offered",
                 place_id=fresh[subject].source_branch_id,
                 persons=[member],
-                ref=subject,
+                ref=f"crossing {subject}",
                 after={"new": subject in coming.new},
             )
             for subject, member in found.items()
@@ -462,7 +462,7 @@ def _take_over(tx: Connection, taken: Mapping[int, SealedRecord], held: Mapping[
                 kind="member.taken",
                 place_id=held[member].branch_id,
                 persons=[member],
-                ref=taken[member].subject,
+                ref=f"crossing {taken[member].subject}",
             )
             for member in sorted(taken)
         ],

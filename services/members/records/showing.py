@@ -19,7 +19,7 @@ from shared import audit, clock, directory, throttle
 from shared.errors import Refused
 from shared.identity import Actor
 from shared.messages import members as contract
-from shared.messages.members import Member, Post, Profile, Stay
+from shared.messages.members import Member, Post, Profile, Stay, StayElsewhere
 from shared.messages.words import IdentityCheck, PostCode, System
 
 TICKET_LIFE = timedelta(hours=1)
@@ -251,6 +251,7 @@ def _profile(tx: Connection, row: store.Person) -> Profile:
         member=shown(row, True, next((post.post for post in posts if post.org_id == row.branch_id), "")),
         stays=stays,
         hints=_hints(settings.of(tx).ranges, row, branch),
+        elsewhere=[StayElsewhere(**stay._asdict()) for stay in store.elsewhere(tx, row.person_id)],
         system=System(branch.system) if branch is not None else System.NATIONAL,
         posts=[
             Post(

@@ -115,12 +115,24 @@ class Stay(msgspec.Struct, frozen=True, kw_only=True):
     transfer_id: int | None
 
 
+class StayElsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """A stay in a branch of another system, by its full name, as the record from there told (FED-10).
+
+    The last one may have no `until`: it ended when the person came here.
+    """
+
+    branch: str
+    since: Day
+    until: Day | None
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One's own record with the history of branches, newest first, and one's own posts.
 
     `hints`: what the person is asked to put right, as refusal codes: an irregular development
     number (MEM-13), an incomplete profile (MEM-23), a failed identity check (MEM-19). `system`: which one
     keeps the branch; of another the person is a member there, and what stands here is history (FED-12).
+    `elsewhere`: stays in other systems, newest first.
     """
 
     member: Member
@@ -128,6 +140,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     posts: list[Post] = []
     hints: list[str] = []
     system: words.System = words.System.NATIONAL
+    elsewhere: list[StayElsewhere] = []
 
 
 class GetProfile(msgspec.Struct, frozen=True, kw_only=True):

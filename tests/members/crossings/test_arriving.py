@@ -13,12 +13,14 @@ from msgspec.structs import replace
 from services.members import handlers, store
 from services.members.accounts import handlers as accounts
 from services.members.crossings import handlers as crossings
+from services.members.records import showing
 from services.members.sealing.keys import keys, opened
 from shared import clock
 from shared.errors import Refused
+from shared.identity import Actor
 from shared.inbox import Inbox, Incoming
 from shared.messages.federation import ArrivalDropped, ArrivalOffered
-from shared.messages.members import SignIn
+from shared.messages.members import SignIn, WhoAmI
 from shared.messages.sealed import SealedStay
 from shared.messages.transfers import ArrivalAnswered, TransferRejected, TransferWithdrawn
 from shared.messages.words import BridgeReason
@@ -407,6 +409,11 @@ def test_the_record_is_taken_over(tx, bj):
     handlers.on_branch_assigned(tx, [assigned(70, member)])
     assert row(tx, member).branch_id == BRANCH and has_account(tx, member)
     assert [one["topic"] for one in told(tx)] == ["member_moved", "member_moved"]
+    profile = showing.who_am_i(tx, WhoAmI(), Actor(member, None))
+    assert [(stay.branch, stay.until) for stay in profile.elsewhere] == [
+        ("北京某街道", None),
+        ("北京某校某班", date(2024, 6, 30)),
+    ]
     # on the way again, what stood elsewhere goes along
     handlers.on_transfer_requested(tx, [request(80, member, BRANCH, BJ_SCHOOL)])
     told(tx)
@@ -597,9 +604,9 @@ def test_who_comes_and_who_is_erased_is_logged(tx, bj):
     member, other = who
 
     assert [(line.kind, line.persons, line.ref) for line in lines] == [
-        ("member.offered", [member], "BJ:7"),
-        ("member.taken", [member], "BJ:7"),
-        ("member.offered", [other], "BJ:8"),
+        ("member.offered", [member], "crossing BJ:7"),
+        ("member.taken", [member], "crossing BJ:7"),
+        ("member.offered", [other], "crossing BJ:8"),
         ("member.erased", [other], ""),
     ]
 
