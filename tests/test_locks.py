@@ -31,6 +31,7 @@ ONE_BY_ONE = {
     "services.federation.store:_AGAIN": LEASED,
     "services.federation.store:_AWAY": SINGLE,
     "services.federation.store:_BACK": SINGLE,
+    "services.federation.store:_GOES_ALL_THE_SAME": TRANSFER,
     "services.federation.store:_KEEP": HELD,
     "services.federation.store:_PAUSE": SINGLE,
     "services.federation.store:_RECEIVE": TRANSFER,

@@ -128,6 +128,10 @@ _KEEP = sa.text(f"""
 _SAY = sa.text(f"""
     INSERT INTO sent ({columns(Said)}, state, next_at)
     SELECT {columns(Said)}, 'waiting', said_at FROM {recordset(Said)}""")
+_GOES_ALL_THE_SAME = sa.text("""
+    -- expired unsent, but now something waits behind it, and the peer wants every number
+    UPDATE sent SET (state, next_at) = ('waiting', :now)
+    WHERE subject = ANY(CAST(:subjects AS text[])) AND state = 'parked' AND receipt IS NULL""")
 _RECEIVE = sa.text(f"""
     INSERT INTO received ({columns(Received)}) SELECT {columns(Received)} FROM {recordset(Received)}
     ON CONFLICT (subject, seq) DO UPDATE SET (state, code) = (excluded.state, excluded.code)""")
@@ -170,9 +174,15 @@ def keep(tx: Connection, changed: Sequence[Handover]) -> None:
 
 
 def say(tx: Connection, some: Sequence[Said]) -> None:
-    """Store messages of ours; the courier takes them after the commit."""
+    """Store messages of ours; the courier takes them after the commit.
+
+    What has expired unsent before them goes out with them: the peer refuses it, and takes its number.
+    """
     if some:
         db.run(tx, _SAY, some)
+        subjects = sorted({one.subject for one in some if one.seq > 1})
+        if subjects:
+            tx.execute(_GOES_ALL_THE_SAME, {"subjects": subjects, "now": some[0].said_at})
 
 
 def receive(tx: Connection, some: Sequence[Received]) -> None:

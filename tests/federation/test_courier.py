@@ -378,6 +378,20 @@ def test_what_has_expired_holds_nothing_up(here, there, courier, peer):
     assert there.state("national:1") == "refused" and waiting(here) == []
 
 
+def test_what_was_parked_goes_before_what_follows(here, there, courier, peer):
+    """Left to a person as expired, it goes out once something follows it: the peer wants every number."""
+    offer(here)
+    age(here, 31)
+    courier.turn()
+    assert here.rows("state", "sent") == [("parked",)] and peer.bundles == []
+
+    here.act("national:1", Act.CALL_OFF)
+    courier.turn()
+
+    assert [len(one) for one in peer.bundles] == [2]
+    assert there.state("national:1") == "refused" and waiting(here) == []
+
+
 def test_what_comes_in_the_wrong_order_is_not_missing(here, there, courier, peer):
     """A clock that was set back changes the order in a bundle; nothing is sent twice for that."""
     offer(here)
