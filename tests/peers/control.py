@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 LARGEST = 64 * 1024  # bytes of a request
 PAGE = """<!doctype html><html lang="zh"><meta charset="utf-8"><title>{system}</title>
@@ -116,8 +116,8 @@ class Handler(BaseHTTPRequestHandler):
             {
                 "/decide": lambda: decide(played, self.body()),
                 "/offer": lambda: offer(played, self.body()),
-                "/pause": lambda: pause(played, True),
-                "/resume": lambda: pause(played, False),
+                "/pause": lambda: pause(played, self.body(), True),
+                "/resume": lambda: pause(played, self.body(), False),
             }
         )
 
@@ -175,14 +175,9 @@ def offer(played: Played, said: dict[str, Any]) -> dict[str, Any]:
     return {"subject": played.offer(text(said, "member"), text(said, "to"), text(said, "reason", ""))}
 
 
-def pause(played: Played, on: bool) -> dict[str, Any]:
+def pause(played: Played, said: dict[str, Any], on: bool) -> dict[str, Any]:
     played.pause(on)
     return {"paused": on}
-
-
-def cannot(status: int, code: str) -> NoReturn:
-    """Say that something is not done; for expressions."""
-    raise Cannot(status, code)
 
 
 def page(played: Played) -> str:

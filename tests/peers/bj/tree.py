@@ -11,7 +11,8 @@ SURNAMES = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨"
 GIVEN = "安邦博晨达恩芳国浩洁军凯丽明宁鹏清然书婷文晓雅泽"
 SCHOOLS = (("燕园大学", "YY"), ("西山理工大学", "XS"), ("什刹海师范学院", "SC"))
 FACULTIES = ("软件学院", "外国语学院", "机械学院")
-WIDE = str.maketrans("0123456789", "0123456789")
+WIDE = {ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"}
+"""From half width to full width, as its clerks type."""
 
 
 def organisations() -> list[tuple[str, str, str, str, str]]:
