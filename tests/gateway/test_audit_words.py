@@ -17,7 +17,7 @@ from tests.installation import ROOT
 
 SOURCES = [
     path
-    for name in ("orgs", "members", "transfers")
+    for name in ("orgs", "members", "transfers", "federation")
     for path in (ROOT / "services" / name).rglob("*.py")
     if "migrations" not in path.parts
 ]
@@ -66,7 +66,7 @@ def test_every_field_has_words():
     missing = {*names, *STATE, *KEPT, *edits, "checked"} - {*audit_words.FIELDS}
     assert not missing, missing
     referred = {literal(one["ref"]) for one in written if "ref" in one} - {""}
-    assert {"migration", "bulk", "registration"} <= referred
+    assert {"migration", "bulk", "registration", "bridge"} <= referred
     assert not referred - {*audit_words.REFERENCES}, referred
     assert all(
         zh and english(zh) != zh for zh in (*audit_words.FIELDS.values(), *audit_words.REFERENCES.values())

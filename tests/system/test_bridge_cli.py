@@ -168,7 +168,7 @@ def test_the_log_of_a_bridge_is_proved_with_the_others(installation, transfer):
     """What was done by hand names nobody, and `audit verify` finds a head that no longer fits."""
     bj(installation, "pause", "--reason", "演练")
     bj(installation, "resume")
-    assert ("bridge.paused", "BJ", "演练") in lines(installation)
+    assert ("bridge.paused", "bridge BJ", "演练") in lines(installation)
     said = tuanqiao(installation, "audit", "verify")
     assert said.returncode == 0 and "federation_bj" in said.stdout
 

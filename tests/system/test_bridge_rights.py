@@ -26,7 +26,7 @@ from shared.bus.rpc import RpcClient
 from system import audit_proof, synthetic, world
 from tests.system import fullhouse
 from tests.system.bridged import bridged, until
-from tests.system.fullhouse import CLASS, COLLEGE, Office, request_of
+from tests.system.fullhouse import CLASS, COLLEGE, Office, enter, request_of
 from tests.system.test_bridges import FIRST, branch_there
 
 ROOT, PROVINCE, ELSEWHERE, SCHOOL = 1, 42, 32, COLLEGE // 100
@@ -216,3 +216,14 @@ def test_what_operators_have_done_is_proved(town, transfer):
     proofs = {proof.what: proof for proof in audit_proof.prove(town.settings)}
     assert proofs["federation_bj"].lines > 4 and proofs["federation_bj"].kept > 0
     assert [one.broken for one in proofs.values() if one.broken] == []
+
+
+@pytest.mark.rule("BEY-10")
+def test_the_audit_page_has_the_logs_of_bridges(town, site, transfer):
+    """Beside those of all other services, for the centre; a province finds what is of its own members."""
+    for org, found in ((ROOT, True), (PROVINCE, True), (ELSEWHERE, False)):
+        enter(site, town, org)
+        page = site.get("/audit?kind=bridge")
+        assert page.status_code == 200
+        assert ("重发消息" in page.text, f"BJ national:{transfer}" in page.text) == (found, found)
+        assert site.get(f"/audit?federation_bj={'9' * 300}&federation_gd=x").status_code in (200, 400)

@@ -62,4 +62,4 @@ def take_evidence(tx: Connection, subject: str) -> evidence.Made | None:
 def note(tx: Connection, kind: str, ref: str = "", **more: Any) -> None:
     """Write down what was done at the command line."""
     peer = bridge_of(tx).peer
-    log_of(peer).append(tx, [Entry(kind=kind, ref=f"{peer} {ref}".strip(), **more)])
+    log_of(peer).append(tx, [Entry(kind=kind, ref=f"bridge {peer} {ref}".strip(), **more)])

@@ -130,7 +130,7 @@ def _entry(bridge: Bridge, kind: str, one: Wanted, owns: dict[str, store.Own]) -
         kind=kind,
         place_id=own.org_id if own is not None else None,
         persons=[own.person_id] if own is not None and own.person_id is not None else [],
-        ref=" ".join([bridge.peer, *(str(part) for part in named if part)]),
+        ref=f"bridge {' '.join([bridge.peer, *(str(part) for part in named if part)])}",
         after=after,
         note=one.reason,
         **by(one.asked),

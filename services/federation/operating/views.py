@@ -426,7 +426,7 @@ def get_evidence(tx: Connection, request: contract.GetEvidence, actor: Actor | N
         kind="bridge.evidence",
         place_id=own.org_id,
         persons=[own.person_id] if own.person_id is not None else [],
-        ref=f"{bridge.peer} {own.subject}",
+        ref=f"bridge {bridge.peer} {own.subject}",
         after={"sha256": bytes.fromhex(made.sha256)},
         **by(actor),
     )

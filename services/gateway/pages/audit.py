@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,14 +14,22 @@ from services.gateway.files import sheet
 from services.gateway.kit import blueprint, call, calls, fields, names, render
 from services.gateway.pages import audit_words
 from shared import clock
-from shared.messages import members, orgs, transfers
+from shared.errors import Refused
+from shared.messages import Query, federation, members, orgs, transfers
 from shared.messages.audit import AuditLine, ListAudit
+from shared.messages.federation import ListBridgeAudit
 from shared.messages.limits import FIRST_YEAR, LAST_YEAR
-from shared.messages.words import AuditKind
+from shared.messages.words import PEERS, AuditKind
+from shared.settings import bridge
 from shared.translations import N_
 
-CONTRACTS = {"orgs": orgs.list_audit, "members": members.list_audit, "transfers": transfers.list_audit}
-"""The logs that the page shows as one."""
+CONTRACTS: dict[str, tuple[Query, Callable[..., ListAudit]]] = {
+    "orgs": (orgs.list_audit, ListAudit),
+    "members": (members.list_audit, ListAudit),
+    "transfers": (transfers.list_audit, ListAudit),
+    **{bridge(peer): (federation.list_bridge_audit, partial(ListBridgeAudit, peer=peer)) for peer in PEERS},
+}
+"""The logs that the page shows as one, each with what asks for it; of bridges those that there are."""
 PAGE = 100
 MOST_EXPORTED = 20_000
 """Lines of one file."""
@@ -42,6 +51,7 @@ GROUPS = {
     "policy": N_("时限政策"),
     "address": N_("通知地址"),
     "trail": N_("转接轨迹"),
+    "bridge": N_("跨系统对接"),
 }
 """What stands before the dot of a kind, as people choose it."""
 
@@ -74,9 +84,11 @@ def _wanted() -> dict[str, Any]:
 
 
 def _page(wanted: dict[str, Any], cursors: dict[str, str], limit: int) -> Sorted:
-    found = calls(
-        *((CONTRACTS[name], ListAudit(after=after, limit=limit, **wanted)) for name, after in cursors.items())
+    asked = ((*CONTRACTS[name], after) for name, after in cursors.items())
+    answers = calls(
+        *((query, make(after=after, limit=limit, **wanted)) for query, make, after in asked), partial=True
     )
+    found = [_lines(answer) for answer in answers]
     every = sorted(
         (line for some in found for line in some),
         key=lambda one: (one.at, one.service, one.lane, one.seq),
@@ -87,6 +99,20 @@ def _page(wanted: dict[str, Any], cursors: dict[str, str], limit: int) -> Sorted
     after = {**cursors, **{one.service: one.cursor for one in lines}}
     more = len(every) > limit or any(len(some) == limit for some in found)
     return Sorted(lines, after if more else {})
+
+
+def _lines(answer: Any) -> list[AuditLine]:
+    """Return what a log has answered; a bridge that this installation has not has none.
+
+    Raises:
+        Refused: Another log, or a bridge that there is, has not answered: a part is not shown as all.
+
+    """
+    if isinstance(answer, Refused):
+        if answer.code != "no_bridge":
+            raise answer
+        return []
+    return list(answer)
 
 
 @blueprint.get("/audit")

@@ -26,6 +26,7 @@ from shared.messages.words import (
     OrgKind,
     OrgPurpose,
     PostCode,
+    QuarantineDecision,
     Reason,
     Rejection,
     StayKind,
@@ -89,6 +90,9 @@ FIELDS: dict[str, str] = {
     "last":               N_("处理至"),
     "lines":              N_("记录数"),
     "digest":             N_("摘要"),
+    # bridges
+    "decision":           N_("处理决定"),
+    "sha256":             N_("文件的SHA-256"),
 }
 """The fields of `before` and `after`; see also `_SAID`."""
 _SAID: dict[tuple[str, str], str] = {
@@ -111,6 +115,7 @@ REFERENCES: dict[str, str] = {
     "segment":            N_("轨迹分段"),
     "bulk":               N_("批量办理"),
     "address":            N_("通知地址"),
+    "bridge":             N_("对接"),
     "registration code":  N_("凭注册码"),
     "post ended":         N_("因免职"),
     "command line":       N_("在安装主机上执行"),
@@ -138,6 +143,7 @@ _CODES: dict[str, tuple[type[Code], ...]] = {
     "cause": (DeletionCause,),
     "state": (StayState, TransferState),
     "peer": (System,),
+    "decision": (QuarantineDecision,),
 }
 """The codes that a field may hold; of a code of two lists the first one's words are taken."""
 ORG_FIELDS = ("parent_id", "from", "to", "branch")

@@ -135,7 +135,7 @@ def test_each_is_written_down_once(here, everything, command):
     (line,) = log_lines(here)[before:]
     assert (line.person_id, line.org_id) == (ROOT.person_id, ROOT.org_id)
     assert line.note == ("" if command is contract.reconcile_now else WHY)
-    assert line.ref.split()[0] == "BJ" and EACH[command].get("subject", "") in line.ref
+    assert line.ref.split()[:2] == ["bridge", "BJ"] and EACH[command].get("subject", "") in line.ref
     state = snapshot(here)
     assert do(here, command, ROOT, command_id=command_id, **fields(command)) == first
     assert snapshot(here) == state, "again"

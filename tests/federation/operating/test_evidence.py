@@ -241,5 +241,5 @@ def test_who_may_take_it(here, there, told):
     found = evidence(here, subject=THEIRS)
 
     (line,) = log_lines(here)[before:]
-    assert (line.kind, line.ref, line.person_id) == ("bridge.evidence", f"BJ {THEIRS}", 100)
+    assert (line.kind, line.ref, line.person_id) == ("bridge.evidence", f"bridge BJ {THEIRS}", 100)
     assert found.sha256 in line.after
