@@ -47,10 +47,17 @@ def seen(visitor):
 def test_a_graduate_chooses(visit, house):
     """FED-03, FED-04, FED-06, FED-09: asked which system, searched there alone, typed with a warning.
 
-    That nothing of it is withdrawn is said before it is sent.
+    That nothing of it is withdrawn is said before it is sent. Left blank, the school is the chosen one.
     """
     graduate = visit(house.who_stays, 360)
     page = graduate.page
+    graduate.go("/start?plan=study&step=fields&reason=further_study")
+    page.fill("#target_text", border.LONGEST)
+    page.check(f"input[name=target][value='{house.college}']")
+    page.fill("#place_address", "北京市昌平区")
+    graduate.click("button[value=check]")
+    school = border.LONGEST.removeprefix("共青团").removesuffix("委员会")
+    assert page.input_value("input[name=place_name]") == school
     graduate.go("/start?plan=study&step=fields&reason=further_study")
     assert "属于的,提交后不能撤销" in seen(graduate)
     page.fill("#target_text", "学院")
@@ -62,8 +69,8 @@ def test_a_graduate_chooses(visit, house):
     graduate.look()
     page.fill("#target_name", border.TYPED)
     page.fill("#place_address", "北京市昌平区")
-    page.fill("#place_name", "某大学")
     graduate.click("button[value=check]")
+    assert f"共青团{page.input_value('input[name=place_name]')}总支部委员会" == border.TYPED
     graduate.look()
     said = seen(graduate)
     assert border.TYPED in said and "未核实" in said and "提交后不能撤销" in said

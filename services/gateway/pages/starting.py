@@ -187,16 +187,27 @@ def refused(form: Any, refusal: Refusal) -> dict[str, str]:
 def name_school(form: Any, target: int | None) -> None:
     """Write into a form the name of the school that was chosen, where it is asked for and left blank.
 
-    The school is the highest one that the target stands in: a college is part of its university.
+    The school is the highest one that the target stands in: a college is part of its university. Another
+    system does not say of its organisations what they are; there it is the highest one below the leading
+    bodies. What was typed because it was not found there names itself (FED-06).
     """
     reason = Reason.known(form.get("reason", ""))
-    if reason is None or reason.place_name != SCHOOL or form.get("place_name", "").strip() or not target:
+    if reason is None or reason.place_name != SCHOOL or form.get("place_name", "").strip():
+        return
+    if not target:
+        form["place_name"] = _bare(form.get("target_name", "").strip())
         return
     for org in kit.call(orgs.list_above, orgs.ListAbove(org_id=target)):
-        if org.kind != OrgKind.LEADING_BODY and is_school(org.industry):
-            found = _COMMITTEE.fullmatch(org.full_name)
-            form["place_name"] = found[1] if found is not None else org.full_name
+        elsewhere = org.system != System.NATIONAL and not org.industry
+        if org.kind != OrgKind.LEADING_BODY and (elsewhere or is_school(org.industry)):
+            form["place_name"] = _bare(org.full_name)
             return
+
+
+def _bare(full_name: str) -> str:
+    """Return the name of the school whose committee is called so; of what is no committee, the whole name."""
+    found = _COMMITTEE.fullmatch(full_name)
+    return found[1] if found is not None else full_name
 
 
 # ---- the own transfer --------------------------------------------------------------------------------
