@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
@@ -172,7 +172,14 @@ def _cursor() -> str:
 
 
 def _listed(answer: Any) -> tuple[list[Any], Any]:
-    """Return the rows of a list, and why there are none where it was refused."""
+    """Return the rows of a list, and why there are none where the bridge does not answer.
+
+    Raises:
+        Refused: It is not for whoever asks.
+
+    """
+    if bridge_state.may_not(answer):
+        raise answer
     return ([], answer.refusal) if isinstance(answer, Refused) else (list(answer), None)
 
 
@@ -314,14 +321,14 @@ class Ticked(msgspec.Struct):
     item: Annotated[list[Annotated[str, Meta(max_length=120)]], Meta(max_length=MAX_ITEMS)] = []
 
 
-def _ticked(chosen: Iterable[str] = ()) -> forms.Read[Ticked]:
-    """Read what is ticked; nothing ticked, and no reason, are errors."""
+def _ticked(decides: bool = False) -> forms.Read[Ticked]:
+    """Read what is ticked; nothing ticked, and no reason, are errors, and with `decides` no decision."""
     read = forms.read(Ticked, request.form)
     if not request.form.getlist("item"):
         read.errors["items"] = _("请先勾选")
     if not request.form.get("reason", "").strip():
         read.errors["reason"] = _("请填写理由")
-    if chosen and request.form.get("do", "") not in chosen:
+    if decides and QuarantineDecision.known(request.form.get("do", "")) is None:
         read.errors["do"] = _("请选择怎样处理")
     return read
 
@@ -341,7 +348,7 @@ def _parts(item: str) -> tuple[str, str]:
 
 def _decide(peer: str) -> forms.Read[Ticked]:
     """Decide on what is ticked in quarantine; say how many were, and why others were not."""
-    read = _ticked(QuarantineDecision)
+    read = _ticked(decides=True)
     if read.errors or read.value is None:
         return read
     said = read.value
