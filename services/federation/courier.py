@@ -20,13 +20,14 @@ from msgspec import Meta
 from sqlalchemy.engine import Connection
 
 from services.federation import envelope, store
-from services.federation.calling import ANSWER_SECONDS, Address, Caller, NoAnswer
+from services.federation.calling import ANSWER_SECONDS, Address, Caller, NoAnswer, token
 from services.federation.envelope import NotTaken, message_id, read_json, verified
 from services.federation.handovers import Bridge
 from services.federation.schemas import FAULTS, Receipt, Taken
 from services.federation.store import Again, Claimed, Missing, Settled
 from shared import clock, metrics
 from shared.db import Database
+from shared.messages.limits import Dated, Instant
 
 log = logging.getLogger("tuanqiao.federation")
 
@@ -37,12 +38,19 @@ LEASE = timedelta(seconds=120)
 """Longer than any request, so that what a killed courier had taken is soon taken by another."""
 LONGEST_PAUSE = 3600.0
 LOOK_AGAIN_SECONDS = 5.0
+ABOUT = "/bridge/v1/about"
 
 
 class Receipts(msgspec.Struct, frozen=True):
     """The body of an answer."""
 
     receipts: Annotated[list[str], Meta(max_length=MOST_MESSAGES)]
+
+
+class About(Dated, frozen=True):
+    """What the peer says of itself; of it the clock."""
+
+    time: Instant
 
 
 def pause(tries: int, dice: random.Random) -> float:
@@ -108,6 +116,40 @@ class Courier:
         self._settle(some, receipts, clock.now())
         return 0.0
 
+    def look(self) -> bool:
+        """Ask the peer what it is, so that one learns that it is away, or back, also where nothing waits.
+
+        Return whether it answers (FED-13).
+        """
+        with self.database.transaction(tells=False) as tx:
+            line = store.line(tx)
+        if line.paused_at is not None:
+            return line.down_since is None
+        try:
+            ahead = self._ask_time() - clock.now()
+        except NoAnswer as error:
+            if line.down_since is None:
+                log.warning("%s does not answer: %s", self.bridge.peer, error)
+                with self.database.transaction(tells=False) as tx:
+                    store.away(tx, clock.now(), clock.now())
+            return False
+        if line.down_since is not None:
+            log.info("%s answers again, since %s it has not", self.bridge.peer, line.down_since)
+        with self.database.transaction() as tx:
+            store.back(tx, _skew(ahead.total_seconds()), clock.now())
+        return True
+
+    def _ask_time(self) -> datetime:
+        """Return the peer's clock, as it says itself."""
+        shown = {"Authorization": f"Bearer {token(self.bridge, ABOUT)}"}
+        status, headers, body = self._caller.request("GET", ABOUT, headers=shown)
+        if status != 200:
+            raise NoAnswer(f"HTTP {status}", _retry_after(headers.get("Retry-After", "")))
+        try:
+            return read_json(body, About).time
+        except ValueError:
+            raise NoAnswer("an answer that does not say what it is") from None
+
     def _carry(self, some: Sequence[Claimed]) -> dict[str, tuple[str, Receipt]]:
         """Post messages; return the receipts that the peer has signed, by the hash of their message.
 
@@ -168,7 +210,7 @@ class Courier:
                 self.receipted(tx, self._offers(settled), now)
             store.again(tx, later)
             # repetitions get a receipt of before, so the latest says most
-            store.back(tx, max(-MOST_SKEW, min(MOST_SKEW, round(1000 * max(ahead)))), now)
+            store.back(tx, _skew(max(ahead)), now)
 
     def _offers(self, settled: Sequence[Settled]) -> list[str]:
         """Return the transfers of ours whose first message the peer has now: that is the offer."""
@@ -179,6 +221,11 @@ class Courier:
 
 NO_RECEIPT = "no_receipt"
 MOST_SKEW = 2**31 - 1
+
+
+def _skew(seconds: float) -> int:
+    """Return how far a clock is ahead, in milliseconds that a column holds."""
+    return max(-MOST_SKEW, min(MOST_SKEW, round(1000 * seconds)))
 
 
 def _until(due: datetime | None, now: datetime) -> float:

@@ -29,6 +29,8 @@ from shared.messages import members, orgs, transfers
 from shared.messages.words import PEERS
 from shared.settings import bridge
 
+LOOK_SECONDS = 60.0
+"""Between two looks whether the peer answers."""
 ASK_SECONDS = 15.0
 """Between two looks for what is missing and who is on the way."""
 READ_AGAIN = timedelta(hours=24)
@@ -123,6 +125,11 @@ def carry(machinery: Any) -> float | None:
     return wait
 
 
+def look(machinery: Any) -> None:
+    """Look whether the peer answers, also where nothing waits for it (FED-13)."""
+    machinery.courier.look()
+
+
 def ask(machinery: Any) -> None:
     """Ask the peer for what is missing, and apply what has waited for its directory."""
     made, now = settings.of(machinery.engine).bridge, clock.now()
@@ -169,6 +176,7 @@ def service_of(peer: str) -> type[Federation]:
             "read_settings": staticmethod(partial(settings.read, peer)),
             "loops": (
                 Loop("courier", carry, LOOK_AGAIN_SECONDS),
+                Loop("peer", look, LOOK_SECONDS),
                 Loop("questions", ask, ASK_SECONDS),
                 Loop("their_directory", read_directory, READ_SECONDS),
                 Loop("comparing", compare, DAYS_SECONDS),

@@ -378,6 +378,28 @@ def test_what_has_expired_holds_nothing_up(here, there, courier, peer):
     assert there.state("national:1") == "refused" and waiting(here) == []
 
 
+def state_of_line(end: End) -> tuple:
+    with end.engine.begin() as tx:
+        return tuple(tx.execute(sa.text("SELECT down_since IS NULL, skew_ms IS NULL FROM line")).one())
+
+
+@pytest.mark.rule("FED-13")
+def test_a_look_where_nothing_waits(here, there):
+    """FED-13: that the peer is away, and back, is learned without a message; a pause asks nobody."""
+    door_there = door.app(there.bridge, db.Database(there.engine), FREE)
+    with served(door_there) as url:
+        courier = Courier(here.bridge, db.Database(here.engine), Address(url))
+        assert courier.look() and state_of_line(here) == (True, False)
+    assert not courier.look() and state_of_line(here)[0] is False
+    assert not courier.look()
+    port = int(url.rpartition(":")[2])
+    with served(door_there, port):
+        assert courier.look() and state_of_line(here)[0] is True
+    with here.engine.begin() as tx:
+        store.pause(tx, clock.now())
+    assert courier.look() and state_of_line(here)[0] is True
+
+
 def test_what_was_parked_goes_before_what_follows(here, there, courier, peer):
     """Left to a person as expired, it goes out once something follows it: the peer wants every number."""
     offer(here)
