@@ -4,10 +4,10 @@ LOCK := uv pip compile --generate-hashes --no-annotate --no-header --no-emit-ind
 WORDS := shared/translations
 BABEL := .venv/bin/python -W ignore -m babel.messages.frontend -q
 COLLECT = $(BABEL) extract -F babel.cfg -k N_ -k Kind:2 -k Route:4 --sort-output --no-location --omit-header -o $(WORDS)/messages.pot .
-.PHONY: help setup tools run peers demo season test long attack storm outages bench figures drill mutants pictures rules saga words lint lock
+.PHONY: help setup tools run peers demo season test long attack storm storm-bridges outages bench figures drill mutants pictures rules saga words lint lock
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
 setup: ## Make .venv with the locked libraries that run the product
 	@sh deploy/setup.sh
@@ -39,6 +39,9 @@ attack: tools ## Attack a running system by contract and in every other way (MIN
 
 storm: tools ## Kill, freeze, cut off and slow down processes and servers while offices work (MINUTES=10 SEED= REPLICAS=2 QUICK=1: two minutes)
 	@.venv/bin/python -W ignore -m tests.storm
+
+storm-bridges: tools ## Members go to three other systems and come, while all of them are killed, an auditor reads along (TRANSFERS=5000 KILLS=50 SEED= MINUTES=15 PEERS= QUICK=1)
+	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.storm.bridges
 
 outages: tools ## Take each database away under load, in five ways (MINUTES=10 WAYS= DATABASES=)
 	@.venv/bin/python -W ignore -m tests.storm.outages

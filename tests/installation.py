@@ -129,7 +129,7 @@ class Installation:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def wait_ready(self, name: str, seconds: float = 40) -> None:
+    def wait_ready(self, name: str, seconds: float = 90) -> None:
         """Wait until `/readyz` says yes."""
         ends = time.monotonic() + seconds
         while True:

@@ -27,19 +27,33 @@ from tests.peers.gd.keys import give, make
 from tests.system.conftest import Town
 
 SIGNS = {"BJ": "ES256", "GD": "Ed25519", "FJ": "Ed25519"}
+Relayed = Callable[[str, int], int]
+
+
+def _nothing_between(direction: str, port: int) -> int:
+    return port
 
 
 class Peer:
     """Another system's program, and whoever plays its people."""
 
-    def __init__(self, folder: Path, system: str, keys: Path, **options: Any) -> None:
+    def __init__(
+        self, folder: Path, system: str, keys: Path, relayed: Relayed = _nothing_between, **options: Any
+    ) -> None:
+        """Take what is given a direction and a port, and returns the port by which that is to be reached."""
         self.system = system
         self.our_port, self.port, desk = free_ports(3)
-        self.url, self.desk = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{desk}"
+        self.url = f"http://127.0.0.1:{relayed(f'to {system}', self.port)}"
+        self.desk = f"http://127.0.0.1:{desk}"
+        ours = relayed(f"from {system}", self.our_port)
         theirs = folder / system.lower()
         exchange(system, keys, theirs)
-        options = {"speed": 50, "by_hand": True, "desk": desk, **options}
-        self.program = Program(folder, system, self.port, self.our_port, theirs, 3, system.lower(), **options)
+        options = {"speed": 50, "by_hand": True, "desk": desk, "seed": 3, **options}
+        if system == "FJ" and "faults" in options:
+            options["deliver"] = key_folder(keys, system) / "peer"
+        options = {name: value for name, value in options.items() if value is not False}
+        seed = options.pop("seed")
+        self.program = Program(folder, system, self.port, ours, theirs, seed, system.lower(), **options)
 
     def cases(self) -> dict[str, dict]:
         """Return its transfers by their subjects."""
@@ -70,7 +84,7 @@ def until(holds: Callable[[], object], seconds: float = 20, otherwise: Callable[
 
 def exchange(system: str, keys: Path, theirs: Path) -> None:
     """Make the keys of both sides of a bridge, and hand the public ones over, as people would."""
-    given = theirs / "given"
+    given = theirs.parent / f"{theirs.name}-given"  # GD takes what stands beside `own` for the peer
     ours, registry = Folder(key_folder(keys, system)), keys / "registry"
     for public in ours.published():
         _put(theirs / "national", json.loads(msgspec.json.encode(public)))
@@ -96,20 +110,32 @@ def _put(folder: Path, key: dict) -> None:
 
 @contextmanager
 def bridged(
-    first_town: Town, folder: Path, *systems: str, **options: Any
+    first_town: Town,
+    folder: Path,
+    *systems: str,
+    environ: dict[str, str] | None = None,
+    relayed: Relayed = _nothing_between,
+    starting: Callable[[], None] = lambda: None,
+    **options: Any,
 ) -> Iterator[tuple[Town, dict[str, Peer]]]:
-    """Yield a copy of the demo world with bridges that run, and the peers by their systems."""
+    """Yield a copy of the demo world with bridges that run, and the peers by their systems.
+
+    `environ` is of our processes, `relayed` puts something between the doors (`Peer`), `starting` is called
+    before anything is started, `options` are the peers' programs'; one that is a dictionary has a value for
+    each system.
+    """
     keys = folder / "keys"
     shutil.copytree(first_town.settings.keys, keys)
     embedded.make_keys(keys, systems)
     accounts.use(keys)
-    peers = {system: Peer(folder, system, keys, **options) for system in systems}
-    environ = {f"TUANQIAO_{one.system}_URL": one.url for one in peers.values()}
+    peers = {system: Peer(folder, system, keys, relayed, **_of(system, options)) for system in systems}
+    environ = {**(environ or {}), **{f"TUANQIAO_{one.system}_URL": one.url for one in peers.values()}}
     environ |= {f"TUANQIAO_{one.system}_PORT": str(one.our_port) for one in peers.values()}
     town = Town(keys, environ=environ, peers=systems)
     try:
         town.create(like=first_town.settings)
         town.tree = list(first_town.tree)
+        starting()
         for peer in peers.values():
             peer.program.start()
         town.start(*SERVICES, *map(bridge, systems))
@@ -118,13 +144,17 @@ def bridged(
         told = tuanqiao(town, "outbox", "republish", "orgs", "--since", since, "--yes")
         assert told.returncode == 0, told.stdout + told.stderr
         for system in systems:
-            until(lambda system=system: known(town, system, system) > 10, 60)
+            until(lambda system=system: known(town, system, system) > 10, 150)
         yield town, peers
     finally:
         for peer in peers.values():
             if peer.program.process is not None and peer.program.process.poll() is None:
                 peer.program.end()
         town.close()
+
+
+def _of(system: str, options: dict[str, Any]) -> dict[str, Any]:
+    return {name: one[system] if isinstance(one, dict) else one for name, one in options.items()}
 
 
 def known(town: Town, system: str, of: str) -> int:

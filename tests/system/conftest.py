@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -31,10 +31,9 @@ class Town(Installation):
         )
 
 
-@pytest.fixture(scope="session")
-def first_town(tmp_path_factory):
-    """The demo world, loaded once in each process of tests and closed; every town is a copy of it."""
-    keys = tmp_path_factory.mktemp("keys")
+@contextmanager
+def demo_town(keys):
+    """Yield the demo world, loaded and closed, to be copied; its keys are made in a folder."""
     embedded.make_keys(keys)
     accounts.use(keys)
     made = Town(keys)
@@ -47,6 +46,13 @@ def first_town(tmp_path_factory):
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(scope="session")
+def first_town(tmp_path_factory):
+    """The demo world, loaded once in each process of tests and closed; every town is a copy of it."""
+    with demo_town(tmp_path_factory.mktemp("keys")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
