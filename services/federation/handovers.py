@@ -131,6 +131,9 @@ class Turn:
     def hear(self, found: Opened) -> str:
         """Apply a message whose turn has come; return what has become of it."""
         handover = self.handovers[found.envelope.subject]
+        if found.word is Word.OFFER:
+            # in quarantine, too: the peer counts it among those of that day from then on
+            handover.day = clock.day_of(found.envelope.time)
         step = protocol.hear(state_of(handover), found.word, heard_of(handover))
         if step is None:
             self.doubt(found.envelope.subject, found.envelope.seq, f"{found.word} at {handover.state}")
@@ -145,8 +148,6 @@ class Turn:
         if found.word in protocol.REMEMBERED and found.word not in handover.heard:
             handover.heard.append(found.word)
         self._go(handover, step.to)
-        if found.word is Word.OFFER:
-            handover.day = clock.day_of(found.envelope.time)
         if isinstance(found.data, Query) and found.data.heard_seq < handover.our_seq:
             self.missing.append(Missing(handover.subject, found.data.heard_seq + 1, handover.our_seq + 1))
         if step.says is not None:

@@ -4,11 +4,13 @@ import dataclasses
 
 import pytest
 
-from services.federation import envelope
+from services.federation import envelope, manifests
+from services.federation.envelope import sha256
 from services.federation.protocol import Act, Type
 from services.federation.quarantine import Decision, Wish, decide, waiting
 from services.federation.schemas import Taken
 from services.federation.store import Place
+from shared import clock
 from tests.federation.factories import NOW, ORG, End, message
 
 OURS, THEIRS = "national:7", "BJ:7"
@@ -117,3 +119,28 @@ def test_nothing_to_decide(here, there):
 
     for place in ((THEIRS, 1), (THEIRS, 9), ("BJ:8", 1)):
         assert not say(here, *place, Decision.DISCARDED)
+
+
+def test_an_offer_in_quarantine_is_of_its_day(here, there):
+    """BEY-16: an offer that waits here, and is called off meanwhile, stands in both manifests of its day."""
+    known: dict[str, int] = {}
+    here.bridge = dataclasses.replace(
+        here.bridge, branches=lambda tx, codes: {code: known[code] for code in codes if code in known}
+    )
+    there.act(THEIRS, Act.OFFER)
+    here.hear(*there.said())
+    assert [one.why for one in listed(here)] == [f"unknown branch {ORG['code']}"]
+    assert lines(here) == lines(there)
+
+    there.act(THEIRS, Act.CALL_OFF)
+    here.hear(*there.said()[1:])
+    assert lines(here) == lines(there) and here.state(THEIRS) == "refused"
+
+    known[ORG["code"]] = 4711
+    assert say(here, THEIRS, 1, Decision.APPLIED)
+    assert lines(here) == lines(there) and here.state(THEIRS) == "refused"
+
+
+def lines(end: End):
+    with end.engine.begin() as tx:
+        return manifests.lines(tx, clock.day_of(NOW), [sha256(THEIRS)[:2]])
