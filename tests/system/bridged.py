@@ -136,13 +136,16 @@ def bridged(
         town.create(like=first_town.settings)
         town.tree = list(first_town.tree)
         starting()
-        for peer in peers.values():
-            peer.program.start()
         town.start(*SERVICES, *map(bridge, systems))
         # a new bridge knows nothing of the tree: it is told again what the others have been told
         since = f"{clock.now() - timedelta(hours=1):%Y-%m-%dT%H:%MZ}"
         told = tuanqiao(town, "outbox", "republish", "orgs", "--since", since, "--yes")
         assert told.returncode == 0, told.stdout + told.stderr
+        for system in systems:
+            # whoever is offered before would be refused as to an organisation that there is not
+            until(lambda system=system: tree_known(town, system), 150)
+        for peer in peers.values():
+            peer.program.start()
         for system in systems:
             until(lambda system=system: known(town, system, system) > 10, 150)
         yield town, peers
@@ -155,6 +158,15 @@ def bridged(
 
 def _of(system: str, options: dict[str, Any]) -> dict[str, Any]:
     return {name: one[system] if isinstance(one, dict) else one for name, one in options.items()}
+
+
+def tree_known(town: Town, system: str) -> bool:
+    """Return whether the bridge to a peer knows all of our own tree."""
+    with town.engine("orgs").connect() as tx:
+        ours = tx.scalar(sa.text("SELECT count(*) FROM orgs WHERE system = 'national'"))
+    with town.engine(bridge(system)).connect() as tx:
+        there = tx.scalar(sa.text("SELECT count(*) FROM org_directory WHERE system = 'national'"))
+    return bool(ours == there)
 
 
 def known(town: Town, system: str, of: str) -> int:

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from services.gateway.app import create_app
 from shared.bus.rpc import RpcClient
 from system import synthetic, world
+from system.demo import check_invariants
+from tests.installation import settle
 from tests.system import fullhouse
 from tests.system.bridged import bridged, until
 from tests.system.fullhouse import CLASS, COLLEGE, Office, key, request_of
@@ -192,3 +194,45 @@ def test_somebody_is_rejected(both, site):
     college.wait(one, "rejected", 20)
     until(lambda: beijing.cases()[subject]["state"] == "kept", 20, beijing.cases)
     assert next(one["state"] for one in beijing.members() if one["member"] == member["member"]) == "active"
+
+
+def broken(town):
+    """Return the invariants that do not hold."""
+    engines = {service: town.engine(service) for service in town.settings.services}
+    return [what for what, holds in check_invariants(engines) if not holds]
+
+
+@pytest.mark.parametrize(("state", "instead"), [("moved", "kept"), ("taken", "back")])
+def test_the_invariants_see_a_hand_over_that_does_not_fit(both, state, instead):
+    """FED-10: what a bridge has handed over, and nothing else, is completed here."""
+    town, _ = both
+    settle(town)
+    assert broken(town) == []
+    becomes = sa.text("UPDATE handovers SET state = :to WHERE state = :of RETURNING subject")
+    with town.engine("federation_bj").begin() as tx:
+        subjects = list(tx.scalars(becomes, {"of": state, "to": instead}))
+    found = broken(town)
+    back = sa.text("UPDATE handovers SET state = :state WHERE subject = ANY(:subjects)")
+    with town.engine("federation_bj").begin() as tx:
+        tx.execute(back, {"state": state, "subjects": subjects})
+
+    assert subjects and len(found) == 1 and found[0].startswith("each hand-over that is over")
+
+
+def test_the_invariants_see_an_account_of_who_never_came(both):
+    """FED-12: whoever stands in another system has no account here but one of before."""
+    town, _ = both
+    settle(town)
+    assert broken(town) == []
+    account = """
+        INSERT INTO accounts (person_id)
+        SELECT p.person_id FROM people p JOIN org_directory d ON d.org_id = p.branch_id
+        WHERE d.system = 'BJ' AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.person_id = p.person_id)
+        RETURNING person_id"""
+    with town.engine("members").begin() as tx:
+        given = list(tx.scalars(sa.text(account)))
+    found = broken(town)
+    with town.engine("members").begin() as tx:
+        tx.execute(sa.text("DELETE FROM accounts WHERE person_id = ANY(:given)"), {"given": given})
+
+    assert given and len(found) == 1 and found[0].startswith("who stands in another system")

@@ -127,7 +127,7 @@ def test_kill_and_restart(tmp_path):
 
 @pytest.mark.timeout(180)
 def test_demo():
-    """The demonstration runs with 300 graduates and its ten invariants hold."""
+    """The demonstration runs with 300 graduates and its eleven invariants hold."""
     run = subprocess.run(
         [sys.executable, "-m", "system.cli", "demo", "--graduates", "300"],
         cwd=ROOT,
@@ -136,4 +136,4 @@ def test_demo():
         timeout=170,
     )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
-    assert "10 of 10 invariants hold" in run.stdout
+    assert "11 of 11 invariants hold" in run.stdout

@@ -27,6 +27,7 @@ TARGETS = sa.text("""
     WHERE system = ANY(:systems) AND kind IN ('branch', 'committee') AND peer_code IS NOT NULL AND NOT deleted
     ORDER BY org_id""")
 AT_ONCE = 2
+TELL_SECONDS = 15.0
 
 
 class Offices:
@@ -153,9 +154,13 @@ class Offices:
             self.thread.join(60)
 
 
-def settled(waiting: Any, seconds: float, quiet_looks: int = 3) -> list[str]:
-    """Wait until nothing is left to wait for, several looks in a row; return what is left after that time."""
-    ends, quiet = time.monotonic() + seconds, 0
+def settled(waiting: Any, seconds: float, trace: list[str], quiet_looks: int = 3) -> list[str]:
+    """Wait until nothing is left to wait for, several looks in a row; return what is left after that time.
+
+    Into `trace` goes what was left every quarter of a minute.
+    """
+    began = time.monotonic()
+    ends, quiet, told = began + seconds, 0, began
     left = ["not looked yet"]
     while quiet < quiet_looks and time.monotonic() < ends:
         try:
@@ -163,5 +168,8 @@ def settled(waiting: Any, seconds: float, quiet_looks: int = 3) -> list[str]:
         except sa.exc.SQLAlchemyError:
             left = ["a database does not answer"]
         quiet = 0 if left else quiet + 1
+        if left and time.monotonic() > told + TELL_SECONDS:
+            told = time.monotonic()
+            trace.append(f"left after {told - began:.0f} s: {', '.join(left)}")
         time.sleep(0.5)
     return left

@@ -127,11 +127,13 @@ class _Storm:
         killer = Killer(town, self.peers, lambda: self.broker.set("broker", "reset"), weather.seed)
         offices.leave([FIRST + n for n in range(self.going)])
         offices.thread.start()
+        self.stack.callback(killer.wait, 0.0)  # whatever fails: nothing is started once all is put away
         killer.begin(weather.kills, max(0.2, 2 * weather.seconds / max(1, weather.kills) - 6))
         killer.wait(4 * weather.seconds + 120)
         blown = time.monotonic() - began
+        trace: list[str] = []
         self.free_leases()
-        left = settled(lambda: self.left(offices), weather.settle)
+        left = settled(lambda: self.left(offices), weather.settle, trace)
         took = time.monotonic() - began - blown
         offices.end()
         said = json.loads(auditor.communicate("")[0])
@@ -148,6 +150,7 @@ class _Storm:
             f"between the doors: {listed(met)}",
             f"auditor: {', '.join(f'{name} {value}' for name, value in said.items())}",
             *ended.figures,
+            *trace,
             f"offices: {listed(offices.met) or 'nothing refused'}",
         ]
         return Outcome(wrong, figures)
