@@ -121,7 +121,6 @@ def test_who_cannot_come(both, number, changed, reason):
     here(both, subject, "kept")
 
 
-@pytest.mark.rule("FED-14")
 def test_who_is_active_there(both, number):
     """FED-14: an ID number that is active there is refused, however it is written."""
     active = next(one for one in both.members().values() if one["state"] == "active")
