@@ -103,8 +103,10 @@ def _exchange(town: Any) -> None:
 def _mirror(town: Any) -> tuple[int, int]:
     """Let the bridge read a college of the longest name with a branch; return both."""
     orgs = [
+        PeerOrg(code="BJ-GW-0001", kind="work_committee", full_name="共青团北京市教育工作委员会"),
         PeerOrg(
             code="BJ-DX-0001",
+            parent_code="BJ-GW-0001",
             kind="committee",
             full_name=LONGEST,
             short_name="未来空天技术学院",

@@ -188,8 +188,9 @@ def name_school(form: Any, target: int | None) -> None:
     """Write into a form the name of the school that was chosen, where it is asked for and left blank.
 
     The school is the highest one that the target stands in: a college is part of its university. Another
-    system does not say of its organisations what they are; there it is the highest one below the leading
-    bodies. What was typed because it was not found there names itself (FED-06).
+    system does not say of its organisations what they are; there it is the highest committee that is not
+    one of a region or of a working field. What was typed because it was not found there names itself
+    (FED-06).
     """
     reason = Reason.known(form.get("reason", ""))
     if reason is None or reason.place_name != SCHOOL or form.get("place_name", "").strip():
@@ -197,11 +198,13 @@ def name_school(form: Any, target: int | None) -> None:
     if not target:
         form["place_name"] = _bare(form.get("target_name", "").strip())
         return
-    for org in kit.call(orgs.list_above, orgs.ListAbove(org_id=target)):
-        elsewhere = org.system != System.NATIONAL and not org.industry
-        if org.kind != OrgKind.LEADING_BODY and (elsewhere or is_school(org.industry)):
-            form["place_name"] = _bare(org.full_name)
-            return
+    above = kit.call(orgs.list_above, orgs.ListAbove(org_id=target))
+    schools = [one.full_name for one in above if one.kind != OrgKind.LEADING_BODY and is_school(one.industry)]
+    if not schools and above and above[-1].system != System.NATIONAL:
+        committees = [one.full_name for one in above if one.kind == OrgKind.COMMITTEE]
+        schools = [*committees, above[-1].full_name]
+    if schools:
+        form["place_name"] = _bare(schools[0])
 
 
 def _bare(full_name: str) -> str:
