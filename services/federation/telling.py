@@ -18,6 +18,7 @@ from services.federation.keys import Folder
 from services.federation.protocol import Side, Word
 from services.federation.reasons import in_our_words
 from services.federation.schemas import Integrated, Progress, Refused, SentBack
+from shared import clock
 from shared.messages import Event
 from shared.messages.federation import (
     RemoteAccepted,
@@ -58,7 +59,10 @@ def receipts(peer: str) -> Callable[[Connection, Sequence[str], datetime], None]
 
 
 def event_of(peer: str, told: Told) -> Event | None:
-    """Return the event of a message about a member of ours, None for one that decides nothing."""
+    """Return the event of a message about a member of ours, None for one that decides nothing.
+
+    By our clock nothing that has come lies ahead: what a clock over there that is fast dates later is of now.
+    """
     number = told.subject.partition(":")[2]
     if told.side is not Side.SENDER or not number.isdecimal():
         return None
@@ -74,7 +78,7 @@ def event_of(peer: str, told: Told) -> Event | None:
             seq=told.seq,
             organisation=at.name,
             phone=at.phone,
-            since=data.since,
+            since=min(data.since, clock.now()),
             until=data.until,
         )
     if isinstance(data, Refused | SentBack):

@@ -1,7 +1,7 @@
 """What the peer says becomes events of the contracts, in the transaction that has heard it."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -11,11 +11,11 @@ from services.federation import door, envelope, telling
 from services.federation.calling import Address
 from services.federation.courier import Courier
 from services.federation.door import Allowance
-from services.federation.protocol import Act, Type
+from services.federation.protocol import Act, Type, Word
 from services.federation.schemas import Refused
-from shared import db
+from shared import clock, db
 from shared.messages import events
-from tests.federation.factories import NOW, ORG, End, message, mirror, served
+from tests.federation.factories import NOW, ORG, End, example, message, mirror, served
 
 OURS, THEIRS = "national:7", "BJ:7"
 
@@ -66,6 +66,16 @@ def test_a_member_who_goes(here, there):
         }.items()
     )
     assert others == [("remote_accepted", about), ("remote_integrated", {**about, "branch_id": 4711})]
+
+
+def test_a_clock_that_is_fast(here, there):
+    """FED-13: since when it lies on a desk there never lies ahead of our clock."""
+    offered(here, there)
+    before, ahead = clock.now(), clock.now() + timedelta(minutes=4)
+    there.act(OURS, Act.TELL, msgspec.structs.replace(example(Word.PROGRESS), since=ahead))
+    here.hear(*there.said())
+    ((_topic, progress),) = told(here)
+    assert before <= datetime.fromisoformat(progress["since"]) <= clock.now() < ahead
 
 
 @pytest.mark.parametrize(
