@@ -35,8 +35,8 @@ from services.transfers import trail
 from shared import clock
 from shared.errors import Refused
 from shared.messages import members, transfers
-from shared.messages.words import Reason
-from shared.settings import SERVICES
+from shared.messages.words import PEERS, Reason
+from shared.settings import bridge
 from system import embedded, synthetic, world
 
 CLASSES = 100
@@ -575,7 +575,9 @@ class Demo:
     def invariants(self) -> list[tuple[str, bool]]:
         """Check, from the databases alone, what must hold; return each sentence with whether it does."""
         return [
-            *check_invariants({service: self.system.engine(service) for service in SERVICES}),
+            *check_invariants(
+                {service: self.system.engine(service) for service in self.system.settings.services}
+            ),
             *self._replays(),
         ]
 
@@ -610,7 +612,8 @@ class Demo:
 def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
     """Check the invariants that hold whenever nothing is under way.
 
-    The demonstration and the fault tests use them.
+    The demonstration and the fault tests use them. Those of hand-overs are checked with the bridges that
+    are among the engines.
     """
     with engines["members"].connect() as people, engines["transfers"].connect() as some:
         results = [
@@ -619,7 +622,10 @@ def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
             _nodes_are_open(some),
             _chains_verify(some),
             _statistics_agree(people, some),
+            _who_has_left_does_nothing(people, some),
         ]
+        bridges = {peer: engines[bridge(peer)] for peer in PEERS if bridge(peer) in engines}
+        results += [_handovers_agree(some, bridges)] if bridges else []
     return [*results, *_nothing_is_left(engines)]
 
 
@@ -697,6 +703,52 @@ def _statistics_agree(people: sa.Connection, some: sa.Connection) -> tuple[str, 
     return (
         f"the statistics are what a recount says ({graduates} graduates), and every graduate is in them",
         not differ and flagged <= counted,
+    )
+
+
+_ELSEWHERE = """
+    SELECT p.person_id FROM people p JOIN org_directory d ON d.org_id = p.branch_id
+    WHERE d.system <> 'national'"""
+_HAS_ACCOUNT = f"""
+    SELECT person_id FROM ({_ELSEWHERE}) e JOIN accounts USING (person_id)
+    WHERE NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.person_id = e.person_id AND a.unbound)
+        AND NOT EXISTS (
+            SELECT 1 FROM memberships m JOIN org_directory d ON d.org_id = m.branch_id
+            WHERE m.person_id = e.person_id AND d.system = 'national')"""
+
+
+def _who_has_left_does_nothing(people: sa.Connection, some: sa.Connection) -> tuple[str, bool]:
+    """Check that other systems' members start nothing here, and sign in only with what they had (FED-12)."""
+    elsewhere = {row[0] for row in _pairs(people, _ELSEWHERE)}
+    accounts = people.scalar(sa.text(f"SELECT count(*) FROM ({_HAS_ACCOUNT}) a"))
+    started = _pairs(some, "SELECT member_id FROM transfers WHERE ended_at IS NULL AND initiator <> 'peer'")
+    some.rollback()
+    people.rollback()
+    return (
+        f"who stands in another system ({len(elsewhere)}) has nothing under way that was started here,"
+        " and no account but one of before",
+        not accounts and not elsewhere & {row[0] for row in started},
+    )
+
+
+_HANDED_OVER = """
+    SELECT substr(subject, length('national:') + 1)::bigint FROM handovers WHERE state = 'moved'
+    UNION ALL
+    SELECT a.transfer_id FROM handovers h LEFT JOIN arrivals a USING (subject) WHERE h.state = 'taken'"""
+_CROSSED = "SELECT peer, transfer_id FROM transfers WHERE peer <> '' AND state = 'completed'"
+
+
+def _handovers_agree(some: sa.Connection, bridges: dict[str, sa.Engine]) -> tuple[str, bool]:
+    """Check that exactly those are completed whom one side has signed that it has taken (FED-10)."""
+    crossed = {row for row in _pairs(some, _CROSSED) if row[0] in bridges}
+    some.rollback()
+    handed_over = set()
+    for peer, engine in bridges.items():
+        with engine.connect() as tx:
+            handed_over |= {(peer, row[0]) for row in _pairs(tx, _HANDED_OVER)}
+    return (
+        f"each hand-over that is over ({len(handed_over)}) completed its transfer, nothing else did",
+        handed_over == crossed,
     )
 
 
