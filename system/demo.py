@@ -624,7 +624,7 @@ def check_invariants(engines: dict[str, sa.Engine]) -> list[tuple[str, bool]]:
             _statistics_agree(people, some),
             _who_has_left_does_nothing(people, some),
         ]
-        bridges = {peer: engines[bridge(peer)] for peer in PEERS if bridge(peer) in engines}
+        bridges = {str(peer): engines[bridge(peer)] for peer in PEERS if bridge(peer) in engines}
         results += [_handovers_agree(some, bridges)] if bridges else []
     return [*results, *_nothing_is_left(engines)]
 
