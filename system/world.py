@@ -227,6 +227,11 @@ def welcome(system: Any, port: int) -> str:
             administrator_of(100_000_601),
             PASSWORD,
         ),
+        (
+            "administrator of the centre, who runs the bridges 团中央管理员(对接系统)",
+            administrator_of(1),
+            PASSWORD,
+        ),
     ]
     lines = [
         f"\nTuanqiao 团桥: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/api/docs\n",
