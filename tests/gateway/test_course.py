@@ -104,6 +104,8 @@ def test_the_card_of_the_member(monkeypatch):
     left = SimpleNamespace(short_name="1班", full_name="1班团支部", phone="027-1")
     orgs = {THERE: there, CLASS: left}
     found = progress(LEAVING, 2, "pending_remote", TrailEvent.APPROVE)
+    assert own._now(found, orgs).title == "等待北京系统 · 清华签收,已等8天", "it may not even be there"
+    found = msgspec.structs.replace(found, receipted_at=NOON)
     card = own._now(found, orgs)
     assert (card.title, card.phone, card.may_urge) == (
         "现在由北京系统 · 清华办理,已等8天",

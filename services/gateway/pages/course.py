@@ -91,6 +91,15 @@ def now_there(progress: Any, mine: bool) -> str:
     return now + _("本系统现在不用办理。")
 
 
+def is_unread(progress: Any) -> bool:
+    """Return whether the other system has to decide on what it has not acknowledged yet (FED-13)."""
+    return (
+        progress.transfer.state == TransferState.REMOTE
+        and progress.receipted_at is None
+        and not progress.remote
+    )
+
+
 def _is_silent(progress: Any) -> bool:
     """Return whether the other system has not acknowledged an offer for long (FED-13)."""
     opened = progress.transfer.node_opened_at

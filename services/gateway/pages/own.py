@@ -88,6 +88,12 @@ def _now(progress: Any, found: dict[int, Any]) -> Now | None:
     days = (now - item.node_opened_at).days if item.node_opened_at else 0
     if not called:
         title = _("系统正在办理,不用等人")
+    elif course.is_unread(progress):
+        title = (
+            _("等待%(office)s签收,已等%(n)s天", office=called, n=days)
+            if days
+            else _("等待%(office)s签收,今天发出", office=called)
+        )
     elif days:
         title = _("现在由%(office)s办理,已等%(n)s天", office=called, n=days)
     else:
