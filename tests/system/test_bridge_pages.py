@@ -44,6 +44,11 @@ _DIFFERING = sa.text("""
     FROM generate_series(1, :n) n""")
 
 
+_COMPARED = sa.text("""
+    INSERT INTO reconciliations (day, compared_at, transfers, differing)
+    SELECT current_date - n, now(), 300, CASE WHEN n = 25 THEN 3 ELSE 0 END FROM generate_series(1, 30) n""")
+
+
 @pytest.fixture(scope="module")
 def house(first_town, tmp_path_factory):
     """An installation with a bridge to Beijing; two have gone there, and much is stuck or set aside."""
@@ -78,6 +83,7 @@ def house(first_town, tmp_path_factory):
             tx.execute(_STUCK, {**values, "n": STUCK})
             tx.execute(_SET_ASIDE, {**values, "n": SET_ASIDE})
             tx.execute(_DIFFERING, {**values, "n": DIFFERING})
+            tx.execute(_COMPARED)
         server = make_server("127.0.0.1", 0, app, threaded=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield town, f"http://127.0.0.1:{server.server_port}", ids
@@ -115,6 +121,8 @@ def test_how_bridges_are(look):
         assert "连通" in said and said.count("未开通") == 2 and f"{SET_ASIDE}条" in said and "12人" in said
     root.go("/bridges/BJ")
     assert "ES256" in seen(root) and "读取于" in seen(root)
+    days = root.page.locator("table:has(caption:text-is('对账')) tbody tr")
+    assert days.count() == 11, "the last ten that were compared, and of those before what differs"
     root.click("summary:has-text('暂停发送')")
     root.click("button:has-text('确认暂停')")
     assert "请填写理由" in seen(root)
