@@ -24,10 +24,13 @@ PHANTOM = re.compile(r"^national:9\d{5}$")
 """FJ's invented transfers (`FIRST_PHANTOM` of its staff)."""
 EXPLAINED = {
     "integrated at none": "FJ's phantoms: integrated who was never offered",
-    "accepted at none": "FJ's phantoms, asked about",
-    "status at none": "FJ's phantoms, asked about",
 }
 """Why a message may be in quarantine here after a storm with these faults."""
+SHOWN = {
+    "refused by the peer: wrong_field": "GD's spoilt records, which the door refuses for good",
+    "differs from what the peer has": "GD's patience is some minutes at this speed: it is on its way",
+}
+"""Why a message may be shown at a peer."""
 STATES = {
     "BJ": "SELECT subject, stage FROM cases WHERE stage <> 'none'",
     "GD": "SELECT subject, state FROM transfers WHERE state <> 'none'",
@@ -176,7 +179,8 @@ def unexplained(town: Any, peer: Any, figures: list[str]) -> list[str]:
     there = Counter(plain(row[0]) for row in theirs(peer, ODD))
     if there:
         figures.append(f"{peer.system}: shown there " + ", ".join(f"{w} {n}" for w, n in there.items()))
-    return [f"in quarantine: {one}" for one in found if one not in EXPLAINED or peer.system != "FJ"]
+    odd = [f"in quarantine: {one}" for one in found if one not in EXPLAINED or peer.system != "FJ"]
+    return odd + [f"shown there: {one}" for one in there if one not in SHOWN or peer.system != "GD"]
 
 
 def plain(what: str) -> str:

@@ -49,6 +49,7 @@ class Weather(NamedTuple):
         seconds: In which members are started and things are killed.
         settle: How long it may take after that, in seconds.
         systems: The peers.
+        speed: How often their time goes into ours.
 
     """
 
@@ -58,6 +59,7 @@ class Weather(NamedTuple):
     seconds: float
     settle: float = 600.0
     systems: tuple[str, ...] = PEERS
+    speed: float = SPEED
 
 
 class Outcome(NamedTuple):
@@ -97,10 +99,10 @@ class _Storm:
             seed=weather.seed,
             by_hand=False,
             faults="all",
-            speed=SPEED,
+            speed=weather.speed,
             members=share * 3 // 2 + 20,
             transfers=share,
-            every=max(0.1, weather.seconds * 0.7 / share) * SPEED,
+            every=max(0.1, weather.seconds * 0.7 / share) * weather.speed,
             typed=college,
         )
         with first_town.engine("members").connect() as tx:
