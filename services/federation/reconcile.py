@@ -23,7 +23,7 @@ from services.federation.calling import Caller, NoAnswer
 from services.federation.envelope import NotTaken, read_json, verified
 from services.federation.handovers import Bridge
 from services.federation.protocol import Side
-from services.federation.schemas import Line, Lines, Manifest
+from services.federation.schemas import Line, Lines, Manifest, Outcome
 from services.federation.store import Missing
 from shared import clock, db
 from shared.db import Database
@@ -44,6 +44,8 @@ class Kind(StrEnum):
     LOST_THERE = "lost_there"
     CHAIN = "chain"
     STATE = "state"
+    ACTIVE_TWICE = "active_twice"
+    ACTIVE_NOWHERE = "active_nowhere"
 
 
 class Repair(NamedTuple):
@@ -62,6 +64,10 @@ REPAIRS: dict[Kind, Repair] = {
     Kind.LOST_THERE: Repair(False, "we have heard more than the peer has said: a backup was put back there"),
     Kind.CHAIN: Repair(False, "one side has signed two messages under one number: compare the evidence"),
     Kind.STATE: Repair(False, "a message is in quarantine on one side, or a table was written by hand"),
+    Kind.ACTIVE_TWICE: Repair(False, "both have the member: compare the evidence, one side corrects its own"),
+    Kind.ACTIVE_NOWHERE: Repair(
+        False, "none has the member: compare the evidence, one side corrects its own"
+    ),
 }
 
 
@@ -132,7 +138,20 @@ def _kind(side: Side, ours: Line | None, theirs: Line | None) -> Kind | None:
     if here[1] != there[1]:
         return Kind.BEHIND_HERE if here[1] < there[1] else Kind.LOST_THERE
     heads = ours.sender_head, ours.receiver_head
-    return Kind.STATE if heads == (theirs.sender_head, theirs.receiver_head) else Kind.CHAIN
+    if heads != (theirs.sender_head, theirs.receiver_head):
+        return Kind.CHAIN
+    sender, receiver = (ours, theirs) if side is Side.SENDER else (theirs, ours)
+    return _active(sender.outcome, receiver.outcome)
+
+
+def _active(sender: Outcome, receiver: Outcome) -> Kind:
+    """Return what it means for the member that both have said the same, and stand at different outcomes.
+
+    While the record is on the way the sender may still hear of either end.
+    """
+    if receiver is Outcome.MOVED and sender in (Outcome.OPEN, Outcome.KEPT):
+        return Kind.ACTIVE_TWICE
+    return Kind.ACTIVE_NOWHERE if sender is Outcome.MOVED else Kind.STATE
 
 
 @dataclass

@@ -97,7 +97,9 @@ PLANTED = {
     Kind.CHAIN: lambda here, there, some: write(
         here, "UPDATE handovers SET our_head = repeat('0', 64)", some
     ),
-    Kind.STATE: lambda here, there, some: write(there, "UPDATE handovers SET state = 'taken'", some),
+    Kind.STATE: lambda here, there, some: write(here, "UPDATE handovers SET state = 'handover'", some),
+    Kind.ACTIVE_TWICE: lambda here, there, some: write(there, "UPDATE handovers SET state = 'taken'", some),
+    Kind.ACTIVE_NOWHERE: lambda here, there, some: write(here, "UPDATE handovers SET state = 'moved'", some),
 }
 
 
@@ -189,13 +191,13 @@ def test_differences_are_kept(here, there, subjects, reconciler):
     write(there, "UPDATE handovers SET state = 'taken'", one)
     reconciler.day(today)
     reconciler.day(today)
-    assert here.rows(rows, "differences") == [(one[0], "state", 1, True, True)]
+    assert here.rows(rows, "differences") == [(one[0], "active_twice", 1, True, True)]
     write(there, "UPDATE handovers SET state = 'awaited'", one)
     reconciler.day(today)
-    assert here.rows(rows, "differences") == [(one[0], "state", 1, False, True)]
+    assert here.rows(rows, "differences") == [(one[0], "active_twice", 1, False, True)]
     write(there, "UPDATE handovers SET state = 'taken'", one)
     reconciler.day(today)
-    assert here.rows(rows, "differences") == [(one[0], "state", 1, True, False)]
+    assert here.rows(rows, "differences") == [(one[0], "active_twice", 1, True, False)]
     with here.engine.begin() as tx:
         noted = tx.execute(sa.text("SELECT day, transfers, differing FROM reconciliations")).all()
         assert [tuple(row) for row in noted] == [(today, len(subjects), 1)]
