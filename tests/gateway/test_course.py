@@ -204,3 +204,9 @@ def test_how_it_ends(path, events, state, styles, whose):
     assert found[1:] == styles
     assert "移交的档案无法读取" in lines[-1] or state == "completed"
     assert course.word(events[-1]) in lines[len(events)] and f"'{whose}'" in lines[len(events)]
+
+
+def test_why_it_ended():
+    """Who reads why a transfer has ended is not asked to say why, as whoever rejects it is."""
+    found = progress(LEAVING, 3, "rejected", *CROSSED[:2], ended_at=LATER, end_code="other")
+    assert course.steps(found, {}, {})[-1].lines == (("其他原因",),)

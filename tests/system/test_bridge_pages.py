@@ -158,7 +158,7 @@ def test_what_is_stuck(look, house):
     root.click(".filter-bar button")
     root.look()
     said = seen(root)
-    for words in ("提出转接", "同意接收", "移交档案", "已编入团支部", "对方已签收", "已转出"):
+    for words in ("提出转接", "升学", "同意接收", "移交档案", "已编入团支部", "对方已签收", "已转出"):
         assert words in said, words
     with root.page.expect_download() as got:
         root.page.click("a:has-text('下载证据')")

@@ -50,8 +50,13 @@ blueprint.record_once(
 
 @blueprint.app_template_global()
 def why(code: str) -> str:
-    """Return what the code of an ended transfer means: a rejection, a refusal, or another system's reason."""
+    """Return what the code of an ended transfer means: a rejection, a refusal, or another system's reason.
+
+    Its own words ask whoever rejects to say why; whoever reads is not asked.
+    """
     rejection = Rejection.known(code)
+    if rejection is Rejection.OTHER:
+        return _("其他原因")
     if rejection is not None:
         return word(rejection)
     there = BridgeReason.known(code)

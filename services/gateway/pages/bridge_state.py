@@ -14,7 +14,7 @@ from services.gateway.kit.language import language
 from services.gateway.kit.page import why as said_why
 from shared.errors import Refused
 from shared.messages import federation
-from shared.messages.words import BridgeMessage, HandoverState, System
+from shared.messages.words import BridgeMessage, HandoverState, Reason, System
 from shared.translations import N_
 
 SKEW = timedelta(minutes=10)
@@ -225,4 +225,6 @@ def why(code: str) -> str:
             return _("业务处于“%(state)s”时,不会有“%(said)s”", state=word(state), said=word(said) or found[1])
     if code.startswith(_BRANCH):
         return _("对方团支部%(code)s还不在本系统的目录中", code=code.removeprefix(_BRANCH))
+    if (given := Reason.known(code)) is not None:
+        return word(given)  # with which an offer is made
     return word(CODES.get(code, "")) or said_why(code) or code
