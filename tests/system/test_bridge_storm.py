@@ -8,7 +8,7 @@ from tests.storm.bridges.storm import Weather, blow
 @pytest.mark.timeout(400)
 def test_a_small_storm_over_bridges(first_town, tmp_path):
     """FED-10, FED-11: sixty members cross borders while all faults are on: none doubled or lost."""
-    outcome = blow(first_town, tmp_path, Weather(60, kills=3, seed=1, seconds=6, settle=240, speed=600))
+    outcome = blow(first_town, tmp_path, Weather(60, kills=3, seed=1, seconds=6, settle=240))
     print("\n".join(outcome.figures))
     assert outcome.wrong == []
 
