@@ -74,13 +74,19 @@ class Allowance:
             return True
 
 
-def app(bridge: Bridge, database: Database, allowance: Allowance | None = None) -> Flask:
+def app(
+    bridge: Bridge,
+    database: Database,
+    allowance: Allowance | None = None,
+    ready: Callable[[], bool] = lambda: True,
+) -> Flask:
     """Return the WSGI application of a bridge's door.
 
     Args:
         bridge: Our end.
         database: Its own.
         allowance: How often it may be asked.
+        ready: Whether messages can be judged; until then the peer is asked to come again.
 
     """
     made = Flask(__name__, static_folder=None)
@@ -107,6 +113,8 @@ def app(bridge: Bridge, database: Database, allowance: Allowance | None = None) 
             if _is_json(body):
                 return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "not_messages")
             return _problem(HTTPStatus.BAD_REQUEST, "not_json")
+        if not ready():
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", REST_SECONDS)
         now = clock.now()
         items = receiving.read(bridge, texts, now)
         if not any(item.authentic for item in items):

@@ -47,6 +47,15 @@ class Place(NamedTuple):
     changed_at: datetime
 
 
+_HAS_TREE = sa.text(f"""
+    SELECT EXISTS (SELECT FROM org_directory WHERE parent_id IS NULL AND system = '{System.NATIONAL}')""")
+
+
+def has_tree(tx: Connection) -> bool:
+    """Return whether this bridge has been told of our tree; before that it knows no target."""
+    return bool(tx.scalar(_HAS_TREE))
+
+
 def on_org_changed(tx: Connection, items: list[OrgChanged], now: datetime) -> None:
     """Keep the newest state of each organisation, and that it has changed now."""
     directory.on_org_changed(tx, items)

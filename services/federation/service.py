@@ -24,6 +24,7 @@ from services.federation.reconcile import Reconciler
 from shared import clock, directory, green, sessions_ended
 from shared.background import Away, Loop
 from shared.bus.service import BusService, Machinery
+from shared.db import Database
 from shared.inbox import Handler
 from shared.messages import members, orgs, transfers
 from shared.messages.words import PEERS
@@ -108,7 +109,7 @@ class Federation(BusService):
         reconciler = Reconciler(own.bridge, machinery.database, Caller(own.address))
         machinery.comparing = Comparing(machinery.database, reconciler)
         if own.port:
-            application = door.app(own.bridge, machinery.database)
+            application = door.app(own.bridge, machinery.database, ready=Tree(machinery.database))
             try:
                 listener = green.start(application, own.port, own.host, own.certificate)
             except OSError as error:
@@ -117,6 +118,20 @@ class Federation(BusService):
                     f" TUANQIAO_{own.peer}_PORT says another port"
                 ) from error
             machinery.on_stop.append(listener.close)
+
+
+class Tree:
+    """Whether a bridge knows our tree; asked until it does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self._known = database, False
+
+    def __call__(self) -> bool:
+        """Return whether it does."""
+        if not self._known:
+            with self._database.reading() as tx:
+                self._known = places.has_tree(tx)
+        return self._known
 
 
 def carry(machinery: Any) -> float | None:

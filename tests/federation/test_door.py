@@ -16,6 +16,7 @@ from services.federation.calling import Address, Caller
 from services.federation.directory import Reader
 from services.federation.door import MOST_BYTES, MOST_MESSAGES, Allowance
 from services.federation.protocol import Act, Type, Word
+from services.federation.service import Tree
 from shared import clock, db
 from tests.federation.factories import End, example, fields, message, mirror, part, served
 
@@ -70,6 +71,20 @@ def test_messages_are_stored_and_receipted(here, there, url):
     assert [there.read(one).sha256 for one in answer.json()["receipts"]] == list(map(envelope.sha256, texts))
     assert here.rows("subject, state") == [("BJ:1", "applied"), ("BJ:2", "applied"), ("BJ:3", "applied")]
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_before_the_tree_is_known(here, there):
+    """A bridge that has not been told of our tree refuses nobody for that; it asks to wait."""
+    made = door.app(
+        here.bridge, db.Database(here.engine), Allowance(1e6, 1e6), Tree(db.Database(here.engine))
+    )
+    with served(made) as url:
+        texts = offered(there, "BJ:1")
+        answer = post(url, *texts)
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert int(answer.headers["Retry-After"]) > 0 and here.rows("subject") == []
+        mirror(here, 1, None, system="national", kind="leading_body", name="全国")
+        assert receipts(post(url, *texts), there) == [("stored", None)]
 
 
 def test_a_repetition_over_http(here, there, url):

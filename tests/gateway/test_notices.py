@@ -15,6 +15,10 @@ SHOWN = {
     "stop_bulk": "the page says that it was stopped",
     "batch": "the page says who was moved",
     "check": "the page says so itself (`done`)",
+    "bridge_quarantine": "`_decide` says how many were done",
+    "bridge_differences": "`_repair` says how many were done",
+    "act_on_bridge": "`_send` says what was done",
+    "start": "leads home who has left, where it says where the membership is",
     "board": "the page says how many (`urged`)",
 }
 """Functions whose redirect leads to a page that shows the outcome itself."""
