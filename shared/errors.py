@@ -255,7 +255,7 @@ KINDS: dict[str, Kind] = {
     "branch_unknown":        Kind(422, "未找到该团支部", "ORG-04"),
     # the machinery
     "command_taken":         Kind(409, "该请求编号已被他人使用,请刷新页面后重新提交"),
-    "no_bridge":             Kind(404, "与该系统的对接没有开通;开通的系统由部署设置TUANQIAO_PEERS决定", "FED-01"),
+    "no_bridge":             Kind(404, "与该系统的对接没有开通;需要开通时,请联系系统部署人员", "FED-01"),
     "unavailable":           Kind(503, "服务暂时不可用,请稍后重试;重试不会重复办理"),
     "internal":              Kind(500, "系统内部错误,请把请求编号告知管理员"),
 }

@@ -5,6 +5,7 @@ import pytest
 from tests.storm.bridges.storm import Weather, blow
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_small_storm_over_bridges(first_town, tmp_path):
     """FED-10, FED-11: sixty members cross borders while all faults are on: none doubled or lost."""
