@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from services.members import settings as members_settings
 from shared import background, clock, db, metrics, outbox
 from shared.bus.publisher import PublishFailed, PublishRefused
+from shared.bus.topology import Topology
 from shared.settings import SERVICES
 from tests.installation import ROOT
 
@@ -218,6 +219,8 @@ def test_a_database_that_is_away_costs_nobody_a_try():
 
 class Broker:
     """Takes what it is given, but for some topics."""
+
+    topology = Topology()
 
     def __init__(self, refuses: str = "", error: Exception | None = None) -> None:
         self.refuses, self.error, self.taken = refuses, error, []
