@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from services.federation.schemas import Token
 from shared import clock
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 90.0
+LONGEST_PAUSE = 3600.0
+"""Between two tries, in seconds."""
 LONGEST_ANSWER = 1100 * 1024
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -80,12 +83,38 @@ def token(bridge: Bridge, path: str) -> str:
     return envelope.sign(bridge.keys.ring().signing(now), envelope.TOKEN, msgspec.json.encode(made))
 
 
+def retry_after(headers: Any) -> float:
+    """Return the seconds that a `Retry-After` asks for, at most an hour; 0 for none."""
+    text = headers.get("Retry-After", "")
+    try:
+        wait = (
+            float(text) if text.isdecimal() else (parsedate_to_datetime(text) - clock.now()).total_seconds()
+        )
+    except (TypeError, ValueError):
+        return 0.0
+    return min(LONGEST_PAUSE, max(0.0, wait))
+
+
 class Caller:
     """Makes requests to one address; its connections are kept."""
 
     def __init__(self, address: Address, patience: float = ANSWER_SECONDS) -> None:
         self.address, self.patience = address, patience
         self._pool = address.pool()
+
+    def get(self, bridge: Bridge, path: str, asked: str = "") -> bytes:
+        """Return what the peer answers to a GET that shows our token; `asked`: what follows `?`.
+
+        Raises:
+            NoAnswer: There is none, or not 200; it may say for how long the peer wants to be left alone.
+
+        """
+        shown = {"Authorization": f"Bearer {token(bridge, path)}"}
+        whole = f"{path}?{asked}" if asked else path
+        status, headers, body = self.request("GET", whole, headers=shown)
+        if status != 200:
+            raise NoAnswer(f"HTTP {status}", retry_after(headers))
+        return body
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None

@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Annotated
 from uuid import uuid4
 
@@ -20,11 +19,11 @@ from msgspec import Meta
 from sqlalchemy.engine import Connection
 
 from services.federation import envelope, store
-from services.federation.calling import ANSWER_SECONDS, Address, Caller, NoAnswer, token
+from services.federation.calling import ANSWER_SECONDS, LONGEST_PAUSE, Address, Caller, NoAnswer, retry_after
 from services.federation.envelope import NotTaken, message_id, read_json, verified
 from services.federation.handovers import Bridge
 from services.federation.schemas import FAULTS, Receipt, Taken
-from services.federation.store import Again, Claimed, Missing, Settled
+from services.federation.store import Again, Claimed, Line, Missing, Settled
 from shared import clock, metrics
 from shared.db import Database
 from shared.messages.limits import Dated, Instant
@@ -36,7 +35,6 @@ MOST_BYTES = 500 * 1024
 """Of the messages in a request; the peer takes 512 KiB."""
 LEASE = timedelta(seconds=120)
 """Longer than any request, so that what a killed courier had taken is soon taken by another."""
-LONGEST_PAUSE = 3600.0
 LOOK_AGAIN_SECONDS = 5.0
 ABOUT = "/bridge/v1/about"
 
@@ -108,11 +106,9 @@ class Courier:
             with self.database.transaction(tells=False) as tx:
                 store.release(tx, lease)
                 store.away(tx, now, now + timedelta(seconds=wait))
-            if line.down_since is None:
-                log.warning("%s does not answer: %s", self.bridge.peer, error)
+            self._say(line, error)
             return min(LOOK_AGAIN_SECONDS, wait)
-        if line.down_since is not None:
-            log.info("%s answers again, since %s it has not", self.bridge.peer, line.down_since)
+        self._say(line)
         self._settle(some, receipts, clock.now())
         return 0.0
 
@@ -128,23 +124,26 @@ class Courier:
         try:
             ahead = self._ask_time() - clock.now()
         except NoAnswer as error:
+            self._say(line, error)
             if line.down_since is None:
-                log.warning("%s does not answer: %s", self.bridge.peer, error)
                 with self.database.transaction(tells=False) as tx:
                     store.away(tx, clock.now(), clock.now())
             return False
-        if line.down_since is not None:
-            log.info("%s answers again, since %s it has not", self.bridge.peer, line.down_since)
+        self._say(line)
         with self.database.transaction() as tx:
             store.back(tx, _skew(ahead.total_seconds()), clock.now())
         return True
 
+    def _say(self, before: Line, error: NoAnswer | None = None) -> None:
+        """Log that the peer has gone away, or is back, once each."""
+        if error is not None and before.down_since is None:
+            log.warning("%s does not answer: %s", self.bridge.peer, error)
+        if error is None and before.down_since is not None:
+            log.info("%s answers again, since %s it has not", self.bridge.peer, before.down_since)
+
     def _ask_time(self) -> datetime:
         """Return the peer's clock, as it says itself."""
-        shown = {"Authorization": f"Bearer {token(self.bridge, ABOUT)}"}
-        status, headers, body = self._caller.request("GET", ABOUT, headers=shown)
-        if status != 200:
-            raise NoAnswer(f"HTTP {status}", _retry_after(headers.get("Retry-After", "")))
+        body = self._caller.get(self.bridge, ABOUT)
         try:
             return read_json(body, About).time
         except ValueError:
@@ -162,7 +161,7 @@ class Courier:
             "POST", "/bridge/v1/messages", body, {"Content-Type": "application/json"}
         )
         if status != 200:
-            raise NoAnswer(f"HTTP {status}", _retry_after(headers.get("Retry-After", "")))
+            raise NoAnswer(f"HTTP {status}", retry_after(headers))
         found = {}
         try:
             texts = read_json(answer, Receipts).receipts
@@ -232,14 +231,3 @@ def _until(due: datetime | None, now: datetime) -> float:
     """Return how long to sleep when nothing is due."""
     wait = LOOK_AGAIN_SECONDS if due is None else (due - now).total_seconds()
     return min(LOOK_AGAIN_SECONDS, max(0.05, wait))
-
-
-def _retry_after(text: str) -> float:
-    """Return the seconds that a `Retry-After` asks for, at most an hour; 0 for none."""
-    try:
-        wait = (
-            float(text) if text.isdecimal() else (parsedate_to_datetime(text) - clock.now()).total_seconds()
-        )
-    except (TypeError, ValueError):
-        return 0.0
-    return min(LONGEST_PAUSE, max(0.0, wait))

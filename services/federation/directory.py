@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from msgspec import Meta
 from sqlalchemy.engine import Connection
 
-from services.federation import calling
 from services.federation.calling import Caller, NoAnswer
 from services.federation.envelope import read_json
 from services.federation.handovers import Bridge
@@ -124,10 +123,7 @@ class Reader:
 
     def _ask(self, after: str) -> Page:
         asked = urlencode({"after": after, "limit": self.piece} if after else {"limit": self.piece})
-        shown = {"Authorization": f"Bearer {calling.token(self.bridge, PATH)}"}
-        status, _, body = self.caller.request("GET", f"{PATH}?{asked}", headers=shown)
-        if status != 200:
-            raise NoAnswer(f"HTTP {status}")
+        body = self.caller.get(self.bridge, PATH, asked)
         try:
             return read_json(body, Page)
         except ValueError:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from msgspec import Meta
 from sqlalchemy.engine import Connection
 
-from services.federation import calling, envelope, manifests, store
+from services.federation import envelope, manifests, store
 from services.federation.calling import Caller, NoAnswer
 from services.federation.envelope import NotTaken, read_json, verified
 from services.federation.handovers import Bridge
@@ -203,10 +203,7 @@ class Reconciler:
         return found
 
     def _ask(self, path: str, kind: type[Said], day: date) -> Said:
-        shown = {"Authorization": f"Bearer {calling.token(self.bridge, path)}"}
-        status, _, body = self.caller.request("GET", path, headers=shown)
-        if status != 200:
-            raise NoAnswer(f"HTTP {status}")
+        body = self.caller.get(self.bridge, path)
         try:
             text = read_json(body, Body).manifest
             payload, key = verified(text, envelope.MANIFEST, self.bridge.keys.ring(), envelope.LONGEST)

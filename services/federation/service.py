@@ -105,8 +105,9 @@ class Federation(BusService):
         machinery.courier = Courier(
             own.bridge, machinery.database, own.address, receipted=telling.receipts(own.peer)
         )
-        machinery.reader = Reader(own.bridge, machinery.database, Caller(own.address))
-        reconciler = Reconciler(own.bridge, machinery.database, Caller(own.address))
+        caller = Caller(own.address)
+        machinery.reader = Reader(own.bridge, machinery.database, caller)
+        reconciler = Reconciler(own.bridge, machinery.database, caller)
         machinery.comparing = Comparing(machinery.database, reconciler)
         if own.port:
             application = door.app(own.bridge, machinery.database, ready=Tree(machinery.database))

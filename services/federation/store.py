@@ -126,12 +126,12 @@ _KEEP = sa.text(f"""
         (i.state, i.heard, i.our_seq, i.our_head, i.their_seq, i.their_head, i.since, i.day)
     FROM {recordset(Handover)} WHERE h.subject = i.subject""")
 _SAY = sa.text(f"""
+    -- expired unsent, but now something waits behind it, and the peer wants every number
+    WITH all_the_same AS (UPDATE sent s SET (state, next_at) = ('waiting', i.said_at)
+        FROM {recordset(Said)}
+        WHERE i.seq > 1 AND s.subject = i.subject AND s.state = 'parked' AND s.receipt IS NULL)
     INSERT INTO sent ({columns(Said)}, state, next_at)
     SELECT {columns(Said)}, 'waiting', said_at FROM {recordset(Said)}""")
-_GOES_ALL_THE_SAME = sa.text("""
-    -- expired unsent, but now something waits behind it, and the peer wants every number
-    UPDATE sent SET (state, next_at) = ('waiting', :now)
-    WHERE subject = ANY(CAST(:subjects AS text[])) AND state = 'parked' AND receipt IS NULL""")
 _RECEIVE = sa.text(f"""
     INSERT INTO received ({columns(Received)}) SELECT {columns(Received)} FROM {recordset(Received)}
     ON CONFLICT (subject, seq) DO UPDATE SET (state, code) = (excluded.state, excluded.code)""")
@@ -180,9 +180,6 @@ def say(tx: Connection, some: Sequence[Said]) -> None:
     """
     if some:
         db.run(tx, _SAY, some)
-        subjects = sorted({one.subject for one in some if one.seq > 1})
-        if subjects:
-            tx.execute(_GOES_ALL_THE_SAME, {"subjects": subjects, "now": some[0].said_at})
 
 
 def receive(tx: Connection, some: Sequence[Received]) -> None:

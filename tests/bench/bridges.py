@@ -28,7 +28,7 @@ import sqlalchemy as sa
 import urllib3
 from joserfc import jws
 
-from services.federation import door, envelope, keys, models, places, telling
+from services.federation import door, envelope, keys, models, telling
 from services.federation.calling import Address
 from services.federation.courier import Courier
 from services.federation.door import Allowance
@@ -36,7 +36,7 @@ from services.federation.handovers import Bridge, Deed, perform
 from services.federation.protocol import Act
 from services.federation.schemas import Offer, Organisation
 from shared import clock, db, green
-from shared.messages.orgs import OrgChanged
+from tests.federation.factories import End, mirror
 from tests.installation import ROOT, SERVER, free_port
 
 SECONDS, ROUNDS, BUNDLE = 4.0, 3, 100
@@ -63,31 +63,6 @@ def database(url: str) -> sa.Engine:
     with engine.begin() as tx:
         tx.execute(sa.text("CREATE TABLE least (id text PRIMARY KEY, jws text NOT NULL)"))
     return engine
-
-
-def known(engine: sa.Engine, branch: str | None, system: str) -> None:
-    """Have an end know one branch of the other system and one organisation of its own."""
-    with engine.begin() as tx:
-        some = [(1, branch, system, "branch"), (2, None, "national", "committee")]
-        items = [
-            OrgChanged(
-                org_id=n,
-                parent_id=None,
-                path=f"{n}.",
-                kind=kind,
-                purpose="ordinary",
-                province="11",
-                system=whose,
-                provincial_id=None,
-                vault_id=None,
-                name="某大学团委",
-                version=1,
-                deleted=False,
-                peer_code=code,
-            )
-            for n, code, whose, kind in some
-        ]
-        places.on_org_changed(tx, items, clock.now())
 
 
 # ---- servers
@@ -225,13 +200,16 @@ def rate(send: Callable[[int], None], count: int, seconds: float) -> float:
 def measure(seconds: float = SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
     """Return messages a second of both, in bundles of 100 and singly, in alternation."""
     place = Path(tempfile.mkdtemp())
-    _, there = folders(place)
+    here, there = folders(place)
     urls = [
         str(db.address(SERVER).set(database=f"tq_bridge_{end}_{os.getpid()}").render_as_string(False))
         for end in ("here", "there")
     ]
     engines = [database(url) for url in urls]
-    known(engines[0], "BJ-1", "BJ")
+    national = End(engines[0], "national", "BJ", here)
+    national.now = clock.now()
+    mirror(national, 1, "BJ-1")
+    mirror(national, 2, None, system="national", kind="committee")
     found: dict[str, list[float]] = {name: [] for name in ("ours", "least", "ours_single", "least_single")}
     try:
         with served("ours", urls[0], place) as ours, served("least", urls[0], place) as bare:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -11,22 +10,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import requests
 import sqlalchemy as sa
 
-from services.federation.keys import Folder, read
 from services.federation.settings import key_folder
 from services.members.accounts import handlers as accounts
 from shared import clock
 from shared.settings import SERVICES, bridge
 from system import embedded
 from tests.installation import tuanqiao
+from tests.peers.__main__ import exchange
 from tests.peers.factories import Program, free_ports
-from tests.peers.gd.keys import give, make
 from tests.system.conftest import Town
 
-SIGNS = {"BJ": "ES256", "GD": "Ed25519", "FJ": "Ed25519"}
 Relayed = Callable[[str, int], int]
 
 
@@ -47,7 +43,7 @@ class Peer:
         self.desk = f"http://127.0.0.1:{desk}"
         ours = relayed(f"from {system}", self.our_port)
         theirs = folder / system.lower()
-        exchange(system, keys, theirs)
+        exchange(system, theirs, keys)
         options = {"speed": 50, "by_hand": True, "desk": desk, "seed": 3, **options}
         if system == "FJ" and "faults" in options:
             options["deliver"] = key_folder(keys, system) / "peer"
@@ -80,32 +76,6 @@ def until(holds: Callable[[], object], seconds: float = 20, otherwise: Callable[
     while not holds():
         assert time.monotonic() < ends, otherwise()
         time.sleep(0.05)
-
-
-def exchange(system: str, keys: Path, theirs: Path) -> None:
-    """Make the keys of both sides of a bridge, and hand the public ones over, as people would."""
-    given = theirs.parent / f"{theirs.name}-given"  # GD takes what stands beside `own` for the peer
-    ours, registry = Folder(key_folder(keys, system)), keys / "registry"
-    for public in ours.published():
-        _put(theirs / "national", json.loads(msgspec.json.encode(public)))
-    for file in (registry / "own").glob("*.jwk"):
-        key = json.loads(file.read_text())
-        _put(
-            theirs / "national", {name: value for name, value in key.items() if name != "d"} | {"use": "enc"}
-        )
-    for alg in (SIGNS[system], "X25519"):
-        give(make(alg), theirs, system, given)
-    for file in (given / system).glob("*.jwk"):
-        if json.loads(file.read_text())["use"] == "enc":
-            (registry / system).mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, registry / system)
-        else:
-            ours.add(read(file))
-
-
-def _put(folder: Path, key: dict) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{key['kid']}.jwk").write_text(json.dumps(key))
 
 
 @contextmanager

@@ -139,8 +139,7 @@ def bridge_transfers(peer: str) -> Any:
     """Show the transfers that are open, those in doubt first, then the oldest (FED-11, FED-13)."""
     doubt = bool(fields.one_of(request.args.get("doubt"), ("1",)))
     asked = federation.ListHandovers(peer=_peer(peer), in_doubt=doubt, after=_cursor(), limit=PAGE)
-    answer, items = kit.calls(bridge_state.asked(peer), (federation.list_handovers, asked), partial=True)
-    here, items, refused = _at(peer, answer), *_listed(items)
+    here, items, refused = _ask(peer, federation.list_handovers, asked)
     listing = Listing(f"{here.path}/transfers", {"doubt": "1" if doubt else ""})
     orgs, *_more = kit.names([one.org_id for one in items])
     known = here.card.bridge
@@ -171,16 +170,18 @@ def _cursor() -> str:
         return ""
 
 
-def _listed(answer: Any) -> tuple[list[Any], Any]:
-    """Return the rows of a list, and why there are none where the bridge does not answer.
+def _ask(peer: str, contract: Any, asked: Any) -> tuple[Here, list[Any], Any]:
+    """Return how a bridge is, the rows of a list, and why there are none where it does not answer.
 
     Raises:
-        Refused: It is not for whoever asks.
+        Refused: The list is not for whoever asks.
 
     """
-    if bridge_state.may_not(answer):
-        raise answer
-    return ([], answer.refusal) if isinstance(answer, Refused) else (list(answer), None)
+    answer, rows = kit.calls(bridge_state.asked(peer), (contract, asked), partial=True)
+    if bridge_state.may_not(rows):
+        raise rows
+    here = _at(peer, answer)
+    return (here, [], rows.refusal) if isinstance(rows, Refused) else (here, list(rows), None)
 
 
 def _following(listing: Listing, items: list[Any]) -> str:
@@ -258,8 +259,7 @@ def bridge_quarantine(peer: str) -> Any:
         return redirect(f"/bridges/{peer}/quarantine")
     decided = bool(fields.one_of(request.args.get("decided"), ("1",)))
     asked = federation.ListQuarantine(peer=peer, decided=decided, after=_cursor(), limit=PAGE)
-    answer, items = kit.calls(bridge_state.asked(peer), (federation.list_quarantine, asked), partial=True)
-    here, items, refused = _at(peer, answer), *_listed(items)
+    here, items, refused = _ask(peer, federation.list_quarantine, asked)
     listing = Listing(f"{here.path}/quarantine", {"decided": "1" if decided else ""})
     people = kit.names((), [one.decided_by for one in items])[1]
     return _list_page(
@@ -397,8 +397,7 @@ def bridge_differences(peer: str) -> Any:
         return redirect(f"/bridges/{peer}/differences")
     every = bool(fields.one_of(request.args.get("all"), ("1",)))
     asked = federation.ListDifferences(peer=peer, all=every, after=_cursor(), limit=PAGE)
-    answer, items = kit.calls(bridge_state.asked(peer), (federation.list_differences, asked), partial=True)
-    here, items, refused = _at(peer, answer), *_listed(items)
+    here, items, refused = _ask(peer, federation.list_differences, asked)
     listing = Listing(f"{here.path}/differences", {"all": "1" if every else ""})
     people = kit.names((), [one.confirmed_by for one in items])[1]
     return _list_page(
