@@ -67,12 +67,9 @@ class Pieces:
         assert task is not None
         self._open.add(task)
         task.add_done_callback(self._open.discard)
-        try:
+        # `break_off` cancels, and may do so before the server has been reached
+        with contextlib.closing(writer), contextlib.suppress(asyncio.CancelledError, OSError):
             answers, server = await asyncio.open_connection(self._server.host, self._server.port)
-        except OSError:
-            writer.close()
-            return
-        with contextlib.suppress(asyncio.CancelledError):  # by `break_off`
             await asyncio.gather(self._pass_on(reader, server), self._pass_on(answers, writer))
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

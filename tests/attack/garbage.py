@@ -91,7 +91,11 @@ def attack(target: Target, budget: Budget) -> Outcome:
     calls = [
         TOPOLOGY.call_queue(service, kind).name for service in SERVICES for kind in ("commands", "queries")
     ]
-    told = [event for event in events().values() if event.consumers and event.publisher in SERVICES]
+    told = [
+        event
+        for event in events().values()
+        if event.publisher in SERVICES and set(event.consumers) & set(SERVICES)
+    ]
     with Connection(AMQP_URI) as connection:
         channel = connection.channel()
 
@@ -119,7 +123,8 @@ def attack(target: Target, budget: Budget) -> Outcome:
             for service in SERVICES:
                 send(body, "", TOPOLOGY.event_queue(service).name, service)
             for event in rng.sample(told, 5):
-                send(body, TOPOLOGY.exchange(event.publisher).name, event.topic(), *event.consumers)
+                receivers = [service for service in event.consumers if service in SERVICES]
+                send(body, TOPOLOGY.exchange(event.publisher).name, event.topic(), *receivers)
         ends = time.monotonic() + SECONDS
         while left := [
             *_unread(target, mark, expected),

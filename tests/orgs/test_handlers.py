@@ -107,6 +107,7 @@ def test_load_tells_once(engine):
             "deleted": False,
             "industry": "",
             "division_code": None,
+            "peer_code": None,
         }
         assert events(tx, "org_changed") == told
         tx.rollback()
