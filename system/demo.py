@@ -37,7 +37,7 @@ from shared.errors import Refused
 from shared.messages import members, transfers
 from shared.messages.words import PEERS, Reason
 from shared.settings import bridge
-from system import embedded, synthetic, world
+from system import crossing, embedded, synthetic, world
 
 CLASSES = 100
 DAYS_UNTIL_RETURN = 11
@@ -85,8 +85,8 @@ _MOVED_TWICE = """
 class Demo:
     """One run; the steps are called in order by `main`."""
 
-    def __init__(self, system: embedded.System, graduates: int) -> None:
-        self.system, self.graduates = system, graduates
+    def __init__(self, system: embedded.System, graduates: int, peers: crossing.Peers | None = None) -> None:
+        self.system, self.graduates, self.peers = system, graduates, peers
         self.rng = random.Random(2026)
         self.tree = world.load(system, everyone=True)
         self.orgs = {org.id: org for org in self.tree}
@@ -129,9 +129,14 @@ class Demo:
             answers += self.call(contract, items[at : at + 500], world.administrator_of(org_id), org_id)
         return answers
 
-    def _rows(self, service: str, statement: str) -> list[Any]:
+    def rows(self, service: str, statement: str) -> list[Any]:
+        """Return what a service's database says."""
         with self.system.engine(service).connect() as tx:
             return list(tx.execute(sa.text(statement)))
+
+    def graduates_here(self) -> list[Any]:
+        """Return the graduates who have not left."""
+        return self.rows("members", _GRADUATES)
 
     # ---- steps -----------------------------------------------------------------------------------
 
@@ -206,7 +211,7 @@ class Demo:
 
         That is: the initial password, the forced change, then their own record.
         """
-        some = self._rows(
+        some = self.rows(
             "members",
             "SELECT person_id, id_sealed FROM people WHERE graduate ORDER BY person_id DESC LIMIT 30",
         )
@@ -237,6 +242,21 @@ class Demo:
         assert me.member.member_id == person_id
         token: str = second.token
         return token
+
+    def start_peers(self) -> None:
+        """Start the other systems; where that cannot be, say so and go on without them (FED-01).
+
+        The tree is loaded: their directories are read at once, and stand in it.
+        """
+        why = "their programs, tests/peers, are not here" if self.peers is None else self.peers.start()
+        if why:
+            self.peers = None
+            self.notes.append(f"nobody goes to other systems or comes from them: {why}")
+
+    def cross_borders(self) -> None:
+        """Let members go to the other systems and come from them (FED-10)."""
+        if self.peers is not None:
+            self.notes.append(crossing.cross(self, self.peers))
 
     def _destination(self, member: Any) -> tuple[str, int | None, dict[str, str]]:
         """Draw a reason and a target that fits it (Annex A)."""
@@ -283,7 +303,7 @@ class Demo:
 
         Four in a hundred graduates do nothing yet.
         """
-        graduates = self._rows("members", _GRADUATES)
+        graduates = self.graduates_here()
         chosen = {}
         for member in graduates:
             if self.rng.random() >= 0.04:
@@ -400,13 +420,13 @@ class Demo:
         Most approve, some reject, some leave the node to the clock.
         """
         while True:
-            waiting = self._rows(
+            waiting = self.rows(
                 "transfers", "SELECT DISTINCT org_id, coalesce(superior_id, 0) FROM open_nodes ORDER BY 1"
             )
             moved = 0
             for org, superior in waiting:
                 acting = superior if superior and self._chance(org, "superior") < 0.3 else org
-                moved += self._work_off(acting, everything)
+                moved += self.work_off(acting, everything)
             self.system.settle()
             if not moved:
                 return
@@ -414,7 +434,7 @@ class Demo:
     def _chance(self, *what: object) -> float:
         return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:4], "big") / 2**32
 
-    def _work_off(self, org: int, everything: bool) -> int:
+    def work_off(self, org: int, everything: bool) -> int:
         """Decide and assign what an office's list shows, page by page; return how many items."""
         person, moved, after = world.administrator_of(org), 0, ""
         while True:
@@ -473,7 +493,7 @@ class Demo:
 
     def withdraw_some(self) -> None:
         """Have three in a hundred withdrawn while their first node is open (TRF-28)."""
-        some = self._rows(
+        some = self.rows(
             "transfers",
             """
             SELECT transfer_id, member_id FROM transfers
@@ -504,7 +524,7 @@ class Demo:
     def start_again(self) -> None:
         """Start returned transfers once more, by the college, and decide all of them (DL-06, TRF-25)."""
         by_college: dict[int, list[Any]] = {}
-        for row in self._rows("transfers", "SELECT * FROM transfers WHERE state = 'returned'"):
+        for row in self.rows("transfers", "SELECT * FROM transfers WHERE state = 'returned'"):
             by_college.setdefault(row.source_superior_id, []).append(_once_more(row))
         outcomes = [
             outcome
@@ -520,7 +540,7 @@ class Demo:
 
     def report(self) -> None:
         """Print counts by end state and reason, hand-over rates and times."""
-        rows = self._rows("transfers", "SELECT reason, state, count(*) AS n FROM transfers GROUP BY 1, 2")
+        rows = self.rows("transfers", "SELECT reason, state, count(*) AS n FROM transfers GROUP BY 1, 2")
         _print_table({(row.reason, row.state): row.n for row in rows})
         self._print_rates()
         print("times: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.times.items()))
@@ -532,17 +552,17 @@ class Demo:
         # of each member only the latest transfer counts
         ends = [
             row.ended_as
-            for row in self._rows(
+            for row in self.rows(
                 "transfers",
                 """
                 SELECT DISTINCT ON (member_id) member_id, reason || ' ' || state AS ended_as
-                FROM transfers ORDER BY member_id, transfer_id DESC""",
+                FROM transfers WHERE initiator <> 'peer' ORDER BY member_id, transfer_id DESC""",
             )
         ]
         study = [end for end in ends if end.startswith("further_study")]
         society = [end for end in ends if not end.startswith(("further_study", "abroad_study"))]
         never = self.graduates - len(ends)
-        started = self._rows("transfers", "SELECT initiator, count(*) FROM transfers GROUP BY 1")
+        started = self.rows("transfers", "SELECT initiator, count(*) FROM transfers GROUP BY 1")
         print(
             f"\nhand-over: further study {_completed(study)}/{len(study)},"
             f" society {_completed(society)}/{len(society) + never} ({never} not started);"
@@ -599,9 +619,9 @@ class Demo:
 
         def core() -> list[Any]:
             return [
-                self._rows("members", "SELECT person_id, branch_id, reserved_by FROM people ORDER BY 1"),
-                self._rows("members", "SELECT count(*) FROM memberships"),
-                self._rows("transfers", "SELECT transfer_id, state, audit_seq FROM transfers ORDER BY 1"),
+                self.rows("members", "SELECT person_id, branch_id, reserved_by FROM people ORDER BY 1"),
+                self.rows("members", "SELECT count(*) FROM memberships"),
+                self.rows("transfers", "SELECT transfer_id, state, audit_seq FROM transfers ORDER BY 1"),
             ]
 
         before = core()
@@ -844,13 +864,16 @@ def main(folder: Path | None, graduates: int) -> int:
     """Run the demonstration; return 0 if every invariant holds."""
     temporary = folder is None
     folder = folder or Path(tempfile.mkdtemp(prefix="tuanqiao-demo-"))
+    peers = crossing.beside(folder)
     try:
-        with embedded.System(embedded.embedded_settings(folder)) as system:
+        with embedded.System(embedded.embedded_settings(folder, PEERS if peers else ())) as system:
             if not world.is_empty(system):
                 print(f"{folder} holds an earlier run; give an empty folder", file=sys.stderr)
                 return 2
-            code = 0 if _show(system, graduates) else 1
+            code = 0 if _show(system, graduates, peers) else 1
     finally:
+        if peers is not None:
+            peers.end()
         embedded.stop_postgres(folder)
         if temporary:
             shutil.rmtree(folder, ignore_errors=True)
@@ -858,15 +881,17 @@ def main(folder: Path | None, graduates: int) -> int:
     os._exit(code)
 
 
-def _show(system: embedded.System, graduates: int) -> bool:
+def _show(system: embedded.System, graduates: int, peers: crossing.Peers | None) -> bool:
     """Run all steps and print what came out; return whether every invariant holds."""
     started = time.monotonic()
-    demo = Demo(system, graduates)
+    demo = Demo(system, graduates, peers)
     demo.times["tree and administrators"] = time.monotonic() - started
     for name, step in (
+        ("other systems", demo.start_peers),
         ("import", demo.import_rosters),
         ("marks", demo.mark_graduation),
         ("sign-ins", demo.sign_in_sample),
+        ("borders", demo.cross_borders),
         ("start", demo.start),
         ("withdrawals", demo.withdraw_some),
         ("decisions", demo.decide),

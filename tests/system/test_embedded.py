@@ -16,7 +16,7 @@ import uuid
 
 import pytest
 
-from system import world
+from system import crossing, demo, world
 from tests.installation import ROOT, free_port
 
 
@@ -127,7 +127,7 @@ def test_kill_and_restart(tmp_path):
 
 @pytest.mark.timeout(180)
 def test_demo():
-    """The demonstration runs with 300 graduates and its eleven invariants hold."""
+    """The demonstration runs with 300 graduates, members cross to and from each system, and all holds."""
     run = subprocess.run(
         [sys.executable, "-m", "system.cli", "demo", "--graduates", "300"],
         cwd=ROOT,
@@ -136,4 +136,24 @@ def test_demo():
         timeout=170,
     )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
-    assert "11 of 11 invariants hold" in run.stdout
+    assert "12 of 12 invariants hold" in run.stdout
+    assert "3 graduates went to each of BJ, GD, FJ, and 3 of its members came" in run.stdout
+    assert "each hand-over that is over (18) completed its transfer" in run.stdout
+
+
+def test_a_demo_without_the_other_systems(tmp_path, monkeypatch):
+    """Where their programs are not installed, or do not start, one line says so and the rest goes on."""
+    with monkeypatch.context() as nowhere:
+        nowhere.setattr(crossing.importlib.util, "find_spec", lambda name: None)
+        absent = crossing.beside(tmp_path)
+    for peers, why in ((absent, "their programs"), (crossing.Peers(tmp_path), "there is no key")):
+        shown = demo.Demo.__new__(demo.Demo)
+        shown.peers, shown.notes = peers, []
+
+        shown.start_peers()
+        shown.cross_borders()
+        if peers is not None:
+            peers.end()
+
+        (line,) = shown.notes
+        assert line.startswith("nobody goes to other systems or comes from them") and why in line
