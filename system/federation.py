@@ -193,7 +193,7 @@ def reconcile(
     context: typer.Context,
     day: Annotated[str, typer.Option(help="As 2026-07-01; by default the last 30, and what is open.")] = "",
 ) -> None:
-    """Have days compared with the peer; the running bridge does so within a minute."""
+    """Have days compared with the peer; the running bridge does so within seconds."""
     from services.federation.operating import by_hand
 
     try:

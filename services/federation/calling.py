@@ -26,11 +26,14 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class NoAnswer(Exception):
-    """The peer has not answered as agreed; `wait` is for how long it wants to be left alone, in seconds."""
+    """The peer has not answered as agreed.
 
-    def __init__(self, why: str, wait: float = 0.0) -> None:
+    `wait` is for how long it wants to be left alone, in seconds; `status` that of its answer, 0 for none.
+    """
+
+    def __init__(self, why: str, wait: float = 0.0, status: int = 0) -> None:
         super().__init__(why)
-        self.wait = wait
+        self.wait, self.status = wait, status
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Caller:
         whole = f"{path}?{asked}" if asked else path
         status, headers, body = self.request("GET", whole, headers=shown)
         if status != 200:
-            raise NoAnswer(f"HTTP {status}", retry_after(headers))
+            raise NoAnswer(f"HTTP {status}", retry_after(headers), status)
         return body
 
     def request(

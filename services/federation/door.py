@@ -7,10 +7,11 @@ but a count and the hash of what was sent.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
 from services.federation import directory as their_directory
-from services.federation import envelope, manifests, our_directory, receiving
+from services.federation import envelope, homes, manifests, our_directory, receiving
 from services.federation.envelope import NotTaken, read_json, verified
 from services.federation.handovers import Bridge
 from services.federation.keys import NoKey
@@ -40,6 +41,10 @@ TOKEN_LIVES = envelope.FUTURE
 """How far the clocks of both sides may differ; a token opens what is read over TLS, again and again."""
 REST_SECONDS = 5
 """After how long a peer should try again that was told 429 or 503."""
+LOOKED_UP_LATELY = timedelta(seconds=10)
+"""How old what our registry says of members may be that is shown to the peer."""
+SOON_SECONDS = 1
+"""After how long a peer should ask again where members are."""
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50.0, 100.0
 
 
@@ -144,6 +149,20 @@ def app(
         with database.reading() as tx:
             return _json({"manifest": manifests.signed_lines(tx, bridge, day, bucket)})
 
+    @made.get("/bridge/v1/homes/<day:day>")
+    def members(day: date) -> Response:
+        after = request.args.get("after", "")
+        if not _SUBJECT.fullmatch(after):
+            return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "no_such_place")
+        now = clock.now()
+        if not after:
+            with database.transaction() as tx:
+                known = homes.look_up(tx, bridge, day, now - LOOKED_UP_LATELY, now)
+            if not known:
+                return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", SOON_SECONDS)
+        with database.reading() as tx:
+            return _json({"manifest": homes.signed_page(tx, bridge, day, after)})
+
     @made.get("/bridge/v1/about")
     def about() -> Response:
         return _json(
@@ -182,6 +201,7 @@ def app(
     return made
 
 
+_SUBJECT = re.compile(r"[A-Za-z0-9._~=+/:-]{0,64}")
 _RESULTS = ("stored", "held", "repeated")
 
 

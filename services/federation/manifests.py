@@ -7,6 +7,7 @@ whenever it ends. Buckets are compared first, by the hash of their lines; lines 
 from __future__ import annotations
 
 from datetime import date
+from hashlib import sha256
 
 import msgspec
 import sqlalchemy as sa
@@ -43,6 +44,11 @@ _BUCKETS = sa.text(rf"""
 _OF_BUCKETS = sa.text(f"""
     SELECT subject, outcome, sender_seq, sender_head, receiver_seq, receiver_head FROM ({_LINES}) AS lines
     WHERE bucket = ANY(CAST(:buckets AS text[])) ORDER BY bucket, subject COLLATE "C" """)
+
+
+def bucket_of(subject: str) -> str:
+    """Return the name of the bucket that holds a transfer."""
+    return sha256(subject.encode()).hexdigest()[:2]
 
 
 def buckets(tx: Connection, day: date) -> list[Bucket]:

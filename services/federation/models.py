@@ -126,6 +126,16 @@ reconciliations = sa.Table(
     comment="when each day was compared with the peer last, and whether it was clean",
 )
 
+homes = sa.Table(
+    "homes",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("asked_at", _time, nullable=False),
+    sa.Column("home", sa.Text, comment="where our registry has the member; null while it has not said"),
+    sa.Column("told_at", _time, comment="which question that answers: not older than its asked_at"),
+    comment="where members are whose transfers have ended",
+)
+
 readings = sa.Table(
     "readings",
     metadata,
@@ -149,6 +159,7 @@ line = sa.Table(
     sa.Column("up_since", _time, comment="since when the peer answers; null while it does not"),
     sa.Column("answered_at", _time, comment="when it has answered last"),
     sa.Column("night", sa.Date, comment="the day on which comparing was asked for by itself last"),
+    sa.Column("reading_at", _time, comment="when somebody asked for the peer's directory to be read anew"),
     sa.Column("skew_ms", sa.Integer, comment="how far the peer's clock is ahead, by its last receipt"),
     sa.CheckConstraint("one", name="one"),
     comment="one row: whether the peer answers",

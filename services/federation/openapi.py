@@ -23,6 +23,7 @@ PAYLOADS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "Token": (schemas.Token, envelope.TOKEN),
     "Manifest": (schemas.Manifest, envelope.MANIFEST),
     "Lines": (schemas.Lines, envelope.MANIFEST),
+    "Homes": (schemas.Homes, envelope.MANIFEST),
 }
 """What is signed, by the name of its schema, and the `typ` that it is signed as."""
 JWS = {
@@ -68,6 +69,11 @@ DAY = {"name": "day", "in": "path", "required": True, "schema": {"type": "string
 _TWO = {"type": "string", "pattern": "^[0-9a-f]{2}$"}
 BUCKET = {"name": "bucket", "in": "path", "required": True, "schema": _TWO}
 AFTER = {"name": "after", "in": "query", "schema": {"type": "string", "maxLength": 60}}
+SUBJECT = {
+    "name": "after",
+    "in": "query",
+    "schema": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9._~=+/:-]*$"},
+}
 _SIZE = {"type": "integer", "minimum": 1, "maximum": directory.PAGE}
 LIMIT = {"name": "limit", "in": "query", "schema": _SIZE}
 
@@ -101,6 +107,9 @@ def document() -> Schema:
             f"{base}/manifest/{{day}}": {"get": _get("manifest", "A day's buckets", manifest, DAY)},
             f"{base}/manifest/{{day}}/{{bucket}}": {
                 "get": _get("lines", "The lines of a bucket", manifest, DAY, BUCKET)
+            },
+            f"{base}/homes/{{day}}": {
+                "get": _get("homes", "Where members of a day are", manifest, DAY, SUBJECT)
             },
             directory.PATH: {"get": _get("orgs", "A page of the directory", _ref("Page"), AFTER, LIMIT)},
         },

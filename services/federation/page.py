@@ -33,6 +33,8 @@ def page() -> str:
         "bucket": _fields(schemas.Bucket),
         "lines": _fields(schemas.Lines),
         "line": _fields(schemas.Line),
+        "homes": _fields(schemas.Homes),
+        "homeline": _fields(schemas.HomeLine),
         "outcomes": ["; ".join(_outcomes())],
         "org": _fields(directory.Org),
         "kinds": ["; ".join(_kinds())],

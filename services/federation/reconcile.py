@@ -7,77 +7,46 @@ shown, and a person decides.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
+from http import HTTPStatus
 from typing import Annotated, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote
 
 import msgspec
 import sqlalchemy as sa
 from msgspec import Meta
+from msgspec.structs import asdict
 from sqlalchemy.engine import Connection
 
-from services.federation import envelope, manifests, store
+from services.federation import envelope, homes, manifests, store
 from services.federation.calling import Caller, NoAnswer
+from services.federation.differences import (
+    OF_REGISTRIES,
+    REPAIRS,
+    Difference,
+    Kept,
+    Kind,
+    keep,
+    note,
+    of_directory,
+)
 from services.federation.envelope import NotTaken, read_json, verified
 from services.federation.handovers import Bridge
 from services.federation.protocol import Side
-from services.federation.schemas import Line, Lines, Manifest, Outcome
+from services.federation.schemas import Home, HomeLine, Homes, Line, Lines, Manifest, Outcome
 from services.federation.store import Missing
-from shared import clock, db
+from shared import clock
 from shared.db import Database
-from shared.recordset import columns, recordset
 
 SETTLE_SECONDS = 2.0
 """Between two looks at what differs: what is on its way has arrived by then."""
-
-
-class Kind(StrEnum):
-    """How a transfer differs between both sides."""
-
-    MISSING_HERE = "missing_here"
-    MISSING_THERE = "missing_there"
-    BEHIND_HERE = "behind_here"
-    BEHIND_THERE = "behind_there"
-    LOST_HERE = "lost_here"
-    LOST_THERE = "lost_there"
-    CHAIN = "chain"
-    STATE = "state"
-    ACTIVE_TWICE = "active_twice"
-    ACTIVE_NOWHERE = "active_nowhere"
-
-
-class Repair(NamedTuple):
-    """What is proposed: whether it is done at once, and in words."""
-
-    at_once: bool
-    words: str
-
-
-REPAIRS: dict[Kind, Repair] = {
-    Kind.MISSING_HERE: Repair(False, "the peer sends its messages again; look whether a backup was put back"),
-    Kind.MISSING_THERE: Repair(True, "our messages are sent again"),
-    Kind.BEHIND_HERE: Repair(False, "the peer sends again what we have not got"),
-    Kind.BEHIND_THERE: Repair(True, "our messages are sent again from the first that the peer has not got"),
-    Kind.LOST_HERE: Repair(False, "the peer has heard more than we have said: a backup was put back here"),
-    Kind.LOST_THERE: Repair(False, "we have heard more than the peer has said: a backup was put back there"),
-    Kind.CHAIN: Repair(False, "one side has signed two messages under one number: compare the evidence"),
-    Kind.STATE: Repair(False, "a message is in quarantine on one side, or a table was written by hand"),
-    Kind.ACTIVE_TWICE: Repair(False, "both have the member: compare the evidence, one side corrects its own"),
-    Kind.ACTIVE_NOWHERE: Repair(
-        False, "none has the member: compare the evidence, one side corrects its own"
-    ),
-}
-
-
-class Difference(NamedTuple):
-    """A transfer that differs, with both lines; None where a side has none."""
-
-    subject: str
-    kind: Kind
-    ours: Line | None
-    theirs: Line | None
+AGAIN_SECONDS = 12.0
+"""Longer than a registry's answer may be shown (docs/federation.md)."""
+LOOK_UP_SECONDS = 60.0
+SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
+"""Between two questions to a registry that has asked for a moment."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -94,10 +63,10 @@ class Result(NamedTuple):
     differences: list[Difference]
 
 
-Said = TypeVar("Said", Manifest, Lines)
+Said = TypeVar("Said", Manifest, Lines, Homes)
 
 
-class Kept(Protocol):
+class KeptLines(Protocol):
     """A difference as it was kept: both lines as JSON, empty for none."""
 
     @property
@@ -154,19 +123,55 @@ def _active(sender: Outcome, receiver: Outcome) -> Kind:
     return Kind.ACTIVE_NOWHERE if sender is Outcome.MOVED else Kind.STATE
 
 
+def compare_homes(bridge: Bridge, ours: Iterable[HomeLine], theirs: Iterable[HomeLine]) -> dict[str, Kind]:
+    """Return which members both registries have, or none, by their transfers.
+
+    Whoever is elsewhere for one of them, or on the move again, is no case for both alone.
+    """
+    there = {line.subject: line.home for line in theirs}
+    found = {}
+    for line in ours:
+        home = there.get(line.subject)
+        if home is None or line.home in _NOT_COMPARED or home in _NOT_COMPARED:
+            continue
+        mine, other = (Home.SENDER, Home.RECEIVER)
+        if bridge.side(line.subject) is Side.RECEIVER:
+            mine, other = other, mine
+        having = (line.home is mine) + (home is other)
+        if having != 1:
+            found[line.subject] = Kind.MEMBER_TWICE if having else Kind.MEMBER_NOWHERE
+    return found
+
+
+_NOT_COMPARED = (Home.ELSEWHERE, Home.MOVING)
+
+
 @dataclass
 class Reconciler:
-    """Compares days with the peer of one bridge."""
+    """Compares days with the peer of one bridge.
+
+    Attributes:
+        bridge: Our end.
+        database: Its own.
+        caller: Asks the peer.
+        settle_seconds: Between two looks at what differs.
+        again_seconds: Between two questions to the registries about a day.
+        patience: How long our own registry, and the peer's, may take to look up a day, in seconds.
+
+    """
 
     bridge: Bridge
     database: Database
     caller: Caller
     settle_seconds: float = SETTLE_SECONDS
+    patience: float = LOOK_UP_SECONDS
+    again_seconds: float = AGAIN_SECONDS
 
     def day(self, day: date) -> Result:
         """Compare a day, keep what differs, send again what is missing there; return what was found.
 
-        No transaction is open while the peer is asked.
+        First what the bridges have said and heard; then, of transfers that are alike in that, what the
+        registries say. No transaction is open while the peer is asked.
 
         Raises:
             NoAnswer: The peer does not answer, or not with its signature.
@@ -180,10 +185,88 @@ class Reconciler:
             found = [one for one in found if (one.subject, one.kind) in again]
         with self.database.transaction(tells=False) as tx:
             count = sum(bucket.count for bucket in manifests.buckets(tx, day))
-            keep(tx, day, found, clock.now())
-            note(tx, day, count, len(found), clock.now())
+            found += of_directory(tx, day)
+            keep(tx, day, found, set(Kind) - OF_REGISTRIES, clock.now())
             store.miss(tx, list(_missing(self.bridge, found)), clock.now())
+        members = self._members(day, {one.subject for one in found})
+        with self.database.transaction(tells=False) as tx:
+            if members is not None:
+                keep(tx, day, members, OF_REGISTRIES, clock.now())
+            found += members or []
+            note(tx, day, count, len(found), clock.now())
         return Result(day, count, found)
+
+    def _members(self, day: date, left_out: Collection[str]) -> list[Difference] | None:
+        """Return whose members both registries have, or none, seen twice; None: the peer does not say."""
+        first = self._homes(day)
+        if first is None:
+            return None
+        suspects = compare_homes(self.bridge, *first)
+        for subject in left_out:
+            suspects.pop(subject, None)
+        if not suspects:
+            return []
+        # what each says by then is newer than what it has said: who moved between both answers is out
+        time.sleep(self.again_seconds)
+        second = self._homes(day) or ([], [])
+        again = compare_homes(self.bridge, *second)
+        found = {subject: kind for subject, kind in suspects.items() if again.get(subject) is kind}
+        homes_of = [{line.subject: line.home for line in some} for some in second]
+        names = sorted({manifests.bucket_of(subject) for subject in found})
+        with self.database.reading() as tx:
+            lines = {line.subject: line for line in manifests.lines(tx, day, names)}
+        return [
+            Difference(
+                subject,
+                found[subject],
+                *(Kept(**asdict(lines[subject]), home=some[subject]) for some in homes_of),
+            )
+            for subject in sorted(found)
+        ]
+
+    def _homes(self, day: date) -> tuple[list[HomeLine], list[HomeLine]] | None:
+        """Return where both registries have a day's members, looked up now; None: the peer does not say."""
+        asked = clock.now()
+        self._until(lambda: self._is_looked_up(day, asked), "our registry does not say where members are")
+        with self.database.reading() as tx:
+            ours = homes.lines(tx, day)
+        if not ours:
+            return [], []
+        theirs: list[HomeLine] = []
+        try:
+            while True:
+                page = self._page(day, theirs[-1].subject if theirs else "")
+                theirs += page.lines
+                if not page.more or not page.lines:
+                    return ours, theirs
+        except NoAnswer as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def _is_looked_up(self, day: date, since: datetime) -> bool:
+        with self.database.transaction() as tx:
+            return homes.look_up(tx, self.bridge, day, since, clock.now())
+
+    def _page(self, day: date, after: str) -> Homes:
+        """Return a page of the peer's, which may ask for a moment to look."""
+        ends = time.monotonic() + self.patience
+        while True:
+            try:
+                return self._ask(
+                    f"/bridge/v1/homes/{day}", Homes, day, f"after={quote(after)}" if after else ""
+                )
+            except NoAnswer as error:
+                if error.status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > ends:
+                    raise
+                time.sleep(min(LONGEST_WAIT, max(SHORTEST_WAIT, error.wait)))
+
+    def _until(self, done: Callable[[], bool], why: str) -> None:
+        ends = time.monotonic() + self.patience
+        while not done():
+            if time.monotonic() > ends:
+                raise NoAnswer(why)
+            time.sleep(SHORTEST_WAIT)
 
     def _differing(self, day: date) -> list[str]:
         theirs = self._ask(f"/bridge/v1/manifest/{day}", Manifest, day)
@@ -202,8 +285,8 @@ class Reconciler:
                 found += compare(self.bridge, manifests.lines(tx, day, [name]), theirs.lines)
         return found
 
-    def _ask(self, path: str, kind: type[Said], day: date) -> Said:
-        body = self.caller.get(self.bridge, path)
+    def _ask(self, path: str, kind: type[Said], day: date, asked: str = "") -> Said:
+        body = self.caller.get(self.bridge, path, asked)
         try:
             text = read_json(body, Body).manifest
             payload, key = verified(text, envelope.MANIFEST, self.bridge.keys.ring(), envelope.LONGEST)
@@ -236,72 +319,22 @@ def _lacking(bridge: Bridge, subject: str, ours: Line, theirs: Line | None) -> M
     return Missing(subject, heard + 1, said + 1)
 
 
-def missing_of(bridge: Bridge, kept: Kept) -> Missing:
+def missing_of(bridge: Bridge, kept: KeptLines) -> Missing:
     """Return which of our messages the peer lacks, by a difference as it was kept."""
     ours, theirs = (
-        msgspec.json.decode(text, type=Line) if text else None for text in (kept.ours, kept.theirs)
+        msgspec.json.decode(text, type=Kept) if text else None for text in (kept.ours, kept.theirs)
     )
     if ours is None:
         return Missing(kept.subject, 1, 1)
     return _lacking(bridge, kept.subject, ours, theirs)
 
 
-# ---- what was found ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Row:
-    subject: str
-    kind: str
-    ours: str
-    theirs: str
-
-
-_KEEP = sa.text(f"""
-    INSERT INTO differences ({columns(_Row)}, day, found_at, seen_at)
-    SELECT {columns(_Row)}, CAST(:day AS date), CAST(:now AS timestamptz), CAST(:now AS timestamptz)
-    FROM {recordset(_Row)} ORDER BY subject, kind
-    ON CONFLICT (subject, kind) DO UPDATE SET (ours, theirs, seen_at, found_at, gone_at, confirmed_at) = (
-        excluded.ours, excluded.theirs, excluded.seen_at,
-        -- one that was gone and is back is a new one
-        CASE WHEN differences.gone_at IS NULL THEN differences.found_at ELSE excluded.found_at END, NULL,
-        -- what a person has confirmed was these two lines and no others
-        CASE WHEN differences.gone_at IS NULL AND (differences.ours, differences.theirs)
-            = (excluded.ours, excluded.theirs) THEN differences.confirmed_at END)""")
-_GONE = sa.text("""
-    WITH unseen AS (SELECT subject, kind FROM differences
-        WHERE day = CAST(:day AS date) AND gone_at IS NULL AND seen_at < CAST(:now AS timestamptz)
-        ORDER BY subject, kind FOR UPDATE)
-    UPDATE differences d SET gone_at = :now
-    FROM unseen u WHERE d.subject = u.subject AND d.kind = u.kind""")
-_NOTE = sa.text("""
-    INSERT INTO reconciliations (day, compared_at, transfers, differing)
-    VALUES (CAST(:day AS date), :now, :transfers, :differing)
-    ON CONFLICT (day) DO UPDATE SET (compared_at, transfers, differing) =
-        (excluded.compared_at, excluded.transfers, excluded.differing)""")
 _DAYS = sa.text("""
     SELECT DISTINCT day FROM handovers
     WHERE day >= CAST(:since AS date) OR (day IS NOT NULL AND state = ANY(CAST(:open AS text[])))
     ORDER BY day""")
 
 
-def keep(tx: Connection, day: date, found: Iterable[Difference], now: datetime) -> None:
-    """Store the differences of a day; those of before that are not found any more are gone."""
-    rows = [_Row(one.subject, one.kind, _json(one.ours), _json(one.theirs)) for one in found]
-    if rows:
-        db.run(tx, _KEEP, rows, day=day, now=now)
-    tx.execute(_GONE, {"day": day, "now": now})
-
-
-def note(tx: Connection, day: date, transfers: int, differing: int, now: datetime) -> None:
-    """Store that a day was compared."""
-    tx.execute(_NOTE, {"day": day, "transfers": transfers, "differing": differing, "now": now})
-
-
 def days(tx: Connection, since: date) -> list[date]:
     """Return the days to compare: those since a day, and all that have a transfer that is open still."""
     return list(tx.scalars(_DAYS, {"since": since, "open": ["offered", "handover", "deciding", "awaited"]}))
-
-
-def _json(line: Line | None) -> str:
-    return msgspec.json.encode(line).decode() if line is not None else ""

@@ -348,3 +348,35 @@ class Lines(Dated, frozen=True, kw_only=True):
     bucket: BucketName
     time: Instant
     lines: Annotated[list[Line], Meta(max_length=2000)]
+
+
+# ---- where members are ---------------------------------------------------------------------------
+
+
+class Home(StrEnum):
+    """Where the registry of a side has the member of a transfer, in words that both sides use alike."""
+
+    SENDER = "sender"
+    RECEIVER = "receiver"
+    ELSEWHERE = "elsewhere"
+    MOVING = "moving"
+    NOBODY = "nobody"
+
+
+class HomeLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One transfer that has ended, and where its member is: nobody is named but by the transfer."""
+
+    subject: Subject
+    home: Home
+
+
+class Homes(Dated, frozen=True, kw_only=True):
+    """A page of a day's transfers that have ended, by the bytes of their subjects; `more` follow the last."""
+
+    source: System
+    dest: System
+    day: Day
+    after: Annotated[str, Meta(max_length=64, description="the subject that was asked after, or empty")]
+    time: Instant
+    lines: Annotated[list[HomeLine], Meta(max_length=2000)]
+    more: bool

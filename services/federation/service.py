@@ -10,7 +10,17 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.federation import arriving, asking, door, leaving, places, quarantine, settings, telling
+from services.federation import (
+    arriving,
+    asking,
+    door,
+    homes,
+    leaving,
+    places,
+    quarantine,
+    settings,
+    telling,
+)
 from services.federation.calling import Caller, NoAnswer
 from services.federation.courier import LOOK_AGAIN_SECONDS, Courier
 from services.federation.directory import Reader
@@ -80,6 +90,7 @@ class Federation(BusService):
         members.MemberOffered: of_peer(leaving.on_member_offered),
         members.RecordSealed: of_peer(leaving.on_record_sealed),
         members.ArrivalKnown: of_peer(arriving.on_arrival_known),
+        members.HomeTold: of_peer(homes.on_home_told),
         members.ArrivalUnfit: of_peer(arriving.on_arrival_unfit),
         transfers.ArrivalAnswered: of_peer(arriving.on_arrival_answered),
         transfers.ArrivalWaits: of_peer(arriving.on_arrival_waits),
@@ -160,19 +171,21 @@ def compare(machinery: Any) -> float:
     return wait
 
 
-_LAST_READ = sa.text("SELECT max(ended_at) FROM readings")
+_LAST_READ = sa.text("""
+    SELECT (SELECT max(ended_at) FROM readings) AS last, (SELECT reading_at FROM line) AS asked""")
 
 
 def read_directory(machinery: Any) -> None:
-    """Read the peer's directory once a day.
+    """Read the peer's directory once a day, and when somebody has asked for it.
 
     Raises:
         Away: The peer does not answer.
 
     """
     with machinery.database.reading() as tx:
-        last = tx.scalar(_LAST_READ)
-    if last is not None and last + READ_AGAIN > clock.now():
+        last, asked = tx.execute(_LAST_READ).one()
+    is_late = last is None or last + READ_AGAIN <= clock.now()
+    if not is_late and (asked is None or asked <= last):
         return
     try:
         machinery.reader.read()

@@ -267,6 +267,7 @@ class Missing:
 
 
 _LINE = sa.text("SELECT down_since, failures, probe_at, paused_at FROM line")
+_READ_ANEW = sa.text("UPDATE line SET reading_at = CAST(:now AS timestamptz)")
 _DRAW = sa.text("INSERT INTO line DEFAULT VALUES ON CONFLICT DO NOTHING")
 _PARK = sa.text("""
     -- what is refused as expired takes its number, so it goes out all the same where another waits behind it
@@ -400,6 +401,12 @@ def send_again(tx: Connection, places: Collection[Place], now: datetime) -> set[
     """
     found = db.run(tx, _SEND_AGAIN, [place._asdict() for place in sorted(places)], now=now)
     return {Place(row.subject, row.seq) for row in found}
+
+
+def read_anew(tx: Connection, now: datetime) -> None:
+    """Have the peer's directory read anew, soon."""
+    tx.execute(_DRAW)
+    tx.execute(_READ_ANEW, {"now": now})
 
 
 def pause(tx: Connection, at: datetime | None, person_id: int | None = None, reason: str = "") -> bool:

@@ -9,6 +9,7 @@ from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
 from services.members.crossings import handlers as crossings
+from services.members.crossings import homes
 from services.members.entering import handlers as entering
 from services.members.entering import imports
 from services.members.founding import handlers as founding
@@ -60,6 +61,8 @@ class Service(BusService):
         transfers.ArrivalAnswered: crossings.on_arrival_answered,
         federation.ArrivalDropped: crossings.on_arrival_dropped,
         federation.RecordCame: crossings.on_record_came,
+        federation.HomeWanted: homes.on_home_wanted,
+        federation.HomeCorrected: homes.on_home_corrected,
         scheduler.DayBegan: on_day_began,
     }
     commands = {

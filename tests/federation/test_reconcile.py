@@ -11,10 +11,11 @@ from werkzeug.wrappers import Response
 from services.federation import calling, door, envelope, manifests, reconcile
 from services.federation.calling import Address, Caller, NoAnswer
 from services.federation.courier import Courier
+from services.federation.differences import REPAIRS, Difference, Kind
 from services.federation.door import Allowance
 from services.federation.handovers import Deed, perform
 from services.federation.protocol import SENDS, Act, Receiver, Sender
-from services.federation.reconcile import REPAIRS, Difference, Kind, Reconciler
+from services.federation.reconcile import Reconciler
 from services.federation.schemas import OUTCOMES, Lines, Manifest
 from shared import clock, db
 from tests.federation.factories import DAY, End, example, sent_states, served

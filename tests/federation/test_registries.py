@@ -1,7 +1,9 @@
 """The registries of other systems answer as docs/federation.md says, whoever's program it is."""
 
+import contextlib
 import json
 import signal
+import sqlite3
 import time
 
 import msgspec
@@ -9,8 +11,10 @@ import pytest
 import requests
 
 from services.federation import envelope, models
+from services.federation.calling import Address, Caller
 from services.federation.protocol import Act, Word
-from services.federation.schemas import Offer, Record
+from services.federation.reconcile import Reconciler
+from services.federation.schemas import Home, Offer, Record
 from shared import clock
 from tests.federation.factories import EXAMPLES, served
 from tests.federation.neighbours import Neighbours
@@ -290,3 +294,31 @@ def test_the_page_of_the_desk(both):
     assert all(one["name"] in page.text for one in both.members().values())
     assert requests.post(f"{both.desk}/pause", data={"a": "b"}, timeout=10).status_code == 415
     assert requests.get(both.desk, headers={"Host": "example.org"}, timeout=10).status_code == 403
+
+
+def test_where_members_are(both, number):
+    """BEY-16: each says with whom its registry has a member, and a page at a time if there are many."""
+    stayed = offer(both, number, {"code": "9999", "name": "无"})
+    until(both, stayed, "refused")
+    moved = accepted(both, number + 1)
+    hand_over(both, moved, both.sealed("record+jwe", both.person(number + 1, moved)))
+    until(both, moved, "awaited", can="accept")
+    both.post("decide", subject=moved, decision="accept")
+    here(both, moved, "moved")
+    mine = both.members()[both.person(number + 1, moved)["number"]]
+    assert mine["state"] == "active"
+
+    def homes():
+        reconciler = Reconciler(both.end.bridge, both.database, Caller(Address(both.url)))
+        found = []
+        while True:
+            page = reconciler._page(clock.today(), found[-1].subject if found else "")
+            found += page.lines
+            if not page.more:
+                return {one.subject: one.home for one in found}
+
+    assert (homes()[stayed], homes()[moved]) == (Home.NOBODY, Home.RECEIVER)
+    write = "UPDATE members SET state = 'gone' WHERE number = ?"
+    with contextlib.closing(sqlite3.connect(both.program.file, timeout=30)) as file, file:
+        file.execute(write, (mine["number"],))
+    assert homes()[moved] is Home.SENDER

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from services.federation import receiving, reconcile
+from services.federation.differences import Difference, Kind
 from services.federation.handovers import Bridge, Deed, perform
 from services.federation.keys import Folder
 from services.federation.protocol import Act, Type, Word
-from services.federation.reconcile import Difference, Kind
 from services.federation.schemas import Line, Outcome
 from services.federation.settings import key_folder
 from services.scheduler import heads

@@ -1,18 +1,21 @@
 """Members go to another system and come from one, over real bridges to its program (FED-08, FED-10)."""
 
 import random
+import uuid
 
 import pytest
 import sqlalchemy as sa
 
 from services.gateway.app import create_app
+from shared import clock
 from shared.bus.rpc import RpcClient
+from shared.messages import federation as contract
 from system import synthetic, world
 from system.demo import check_invariants
 from tests.installation import settle
 from tests.system import fullhouse
 from tests.system.bridged import bridged, until
-from tests.system.fullhouse import CLASS, COLLEGE, Office, key, request_of
+from tests.system.fullhouse import CLASS, COLLEGE, ROOT, Office, key, request_of
 
 FIRST = 4_700_001
 
@@ -201,6 +204,65 @@ def broken(town):
     """Return the invariants that do not hold."""
     engines = {service: town.engine(service) for service in town.settings.services}
     return [what for what, holds in check_invariants(engines) if not holds]
+
+
+@pytest.mark.rule("BEY-16")
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_a_planted_double_is_found_and_repaired(both, operator, side):
+    """BEY-16: whom both registries have, or none, is found; ours is put right, theirs is seen to."""
+    town, beijing = both
+    settle(town)
+    subject = f"national:{gone(town, FIRST)}"
+    there = person(town, FIRST).branch_id
+    if side == "here":
+        plant = sa.text("UPDATE people SET branch_id = :branch WHERE person_id = :one")
+        with town.engine("members").begin() as tx:
+            tx.execute(plant, {"branch": CLASS, "one": FIRST})
+    else:
+        assert beijing.write("UPDATE members SET state = 'gone' WHERE subject = ?", subject) == 1
+    kind = "member_twice" if side == "here" else "member_nowhere"
+
+    operator(contract.reconcile_now, day=clock.today())
+    until(lambda: found(town) == {(subject, kind)}, 60, lambda: found(town))
+    operator(contract.repair_differences, subject=subject, kind=kind, reason="已与对方核对")
+
+    if side == "here":
+        until(lambda: person(town, FIRST).branch_id == there)
+        until(lambda: found(town) == set(), 60, lambda: found(town))
+    else:
+        assert found(town) == set()
+        beijing.write("UPDATE members SET state = 'active' WHERE subject = ?", subject)
+    settle(town)
+    assert broken(town) == []
+
+
+def gone(town, member) -> int:
+    """Return the transfer by which a member has left."""
+    statement = "SELECT transfer_id FROM departures WHERE person_id = :one"
+    with town.engine("federation_bj").connect() as tx:
+        return tx.scalars(sa.text(statement), {"one": member}).one()
+
+
+def found(town) -> set[tuple[str, str]]:
+    """Return what differs from the peer and nobody has seen to."""
+    statement = "SELECT subject, kind FROM differences WHERE gone_at IS NULL AND confirmed_at IS NULL"
+    with town.engine("federation_bj").connect() as tx:
+        return {tuple(row) for row in tx.execute(sa.text(statement))}
+
+
+@pytest.fixture(scope="module")
+def operator(both):
+    """Return what sends a command to the bridge as an administrator of the root organisation."""
+    client = RpcClient(both[0].settings)
+
+    def send(command, **fields):
+        item = command.item(command_id=uuid.uuid4(), peer="BJ", **fields)
+        token = fullhouse.token(world.administrator_of(ROOT))
+        (answer,) = client.call(command, [item], token=token, org_id=ROOT, timeout=20)
+        assert answer.refusal is None and answer.count, answer
+
+    yield send
+    client.close()
 
 
 @pytest.mark.parametrize(("state", "instead"), [("moved", "kept"), ("taken", "back")])

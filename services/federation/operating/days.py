@@ -23,7 +23,7 @@ NIGHT = time(2, 0)
 """In China: from then on a night's comparison is asked for."""
 LEASE = timedelta(minutes=10)
 """How long nobody else compares a day that was taken; amply more than it takes."""
-LOOK_AGAIN_SECONDS = 60.0
+LOOK_AGAIN_SECONDS = 5.0
 LONGEST_PAUSE = timedelta(hours=1)
 
 

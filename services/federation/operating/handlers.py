@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.engine import Connection
 
+from services.federation import homes
 from services.federation import store as bridge_store
 from services.federation.handovers import Bridge, Deed, perform
 from services.federation.keys import NoKey
@@ -255,8 +256,8 @@ def _reconcile(
 def repair_differences(tx: Connection, asked: list[Asked[contract.RepairDifference]]) -> list[Operated]:
     """Do what is proposed for differences, or keep that somebody has seen to them (BEY-16).
 
-    What is sent again or asked for is not confirmed: the next comparison, which is wanted then, finds it gone
-    or not.
+    What is sent again, asked for or corrected here is not confirmed: the next comparison, which is wanted
+    then, finds it gone or not.
     """
     return _operate(tx, asked, "bridge.repaired", _repair)
 
@@ -275,13 +276,22 @@ def _repair(tx: Connection, bridge: Bridge, wanted: Sequence[Wanted], now: datet
     asks = sorted({name.subject for name, one in how.items() if one is Repair.ASK})
     if asks:
         perform(tx, bridge, [_question(owns[subject]) for subject in asks], now)
+    corrected = homes.correct(
+        tx, bridge, {name.subject for name, one in how.items() if one is Repair.CORRECT}
+    )
+    if Repair.READ in how.values():
+        bridge_store.read_anew(tx, now)
+    left = {
+        name
+        for name, one in how.items()
+        if one is Repair.CONFIRM or (one is Repair.CORRECT and name.subject not in corrected)
+    }
     confirmed = [
         store.Confirmed(name.subject, name.kind, first[name].asked.actor.person_id, first[name].reason)
-        for name, one in how.items()
-        if one is Repair.CONFIRM
+        for name in sorted(left)
     ]
     store.confirm(tx, confirmed, now)
-    store.want(tx, {standing[name].day for name, one in how.items() if one is not Repair.CONFIRM}, now)
+    store.want(tx, {standing[name].day for name in how.keys() - left}, now)
     answers |= {one.at: Operated(count=1) for one in first.values()}
     return answers
 

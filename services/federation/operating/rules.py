@@ -58,13 +58,16 @@ def decisions(standing: Standing) -> list[QuarantineDecision]:
 
 
 class Repair(StrEnum):
-    """What a bridge can do for a difference: say again what the peer lacks, ask for what we lack, or nothing.
+    """What a bridge can do for a difference.
 
-    Nothing can be done but by people, who confirm that they have.
+    Say again what the peer lacks, ask for what we lack, correct our registry, read the peer's directory anew;
+    or nothing can be done but by people, who confirm that they have.
     """
 
     SAY = "say"
     ASK = "ask"
+    CORRECT = "correct"
+    READ = "read"
     CONFIRM = "confirm"
 
 
@@ -72,6 +75,10 @@ def repair(kind: str, standing: Standing | None) -> Repair:
     """Return what is done for a difference once a person has said so (BEY-16)."""
     if kind in (DifferenceKind.MISSING_THERE, DifferenceKind.BEHIND_THERE):
         return Repair.SAY
+    if kind in (DifferenceKind.MEMBER_TWICE, DifferenceKind.MEMBER_NOWHERE):
+        return Repair.CORRECT
+    if kind == DifferenceKind.DIRECTORY:
+        return Repair.READ
     asks = kind in (DifferenceKind.BEHIND_HERE, DifferenceKind.LOST_THERE, DifferenceKind.STATE)
     return Repair.ASK if asks and standing is not None and standing.may(Act.ASK) else Repair.CONFIRM
 

@@ -10,14 +10,14 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from services.federation import envelope
+from services.federation.differences import REPAIRS, Kept, Kind
 from services.federation.handovers import Bridge
 from services.federation.keys import Key
 from services.federation.operating import evidence, rules, store
 from services.federation.operating.desk import bridge_of, log_of
 from services.federation.operating.rules import Standing
 from services.federation.protocol import Act, Side
-from services.federation.reconcile import REPAIRS, Kind
-from services.federation.schemas import DATASCHEMA, Line
+from services.federation.schemas import DATASCHEMA
 from shared import audit, clock, directory, metrics
 from shared.audit import Entry, by
 from shared.errors import Refused
@@ -536,11 +536,12 @@ def _differing(row: store.Differing) -> contract.BridgeDifference:
 def _line(text: str) -> contract.ManifestLine | None:
     if not text:
         return None
-    line = msgspec.json.decode(text, type=Line)
+    line = msgspec.json.decode(text, type=Kept)
     return contract.ManifestLine(
         outcome=line.outcome,
         sender_seq=line.sender_seq,
         sender_head=line.sender_head,
         receiver_seq=line.receiver_seq,
         receiver_head=line.receiver_head,
+        home=words.MemberHome(line.home) if line.home is not None else None,
     )

@@ -11,7 +11,10 @@ from sqlalchemy.engine import Connection
 
 from services.members.store import Person
 from shared import clock, db
+from shared.messages.federation import HomeCorrected, HomeWanted
+from shared.messages.members import CadreChanged
 from shared.messages.transfers import HandoverOpened
+from shared.outbox import insert, tell
 from shared.recordset import columns, locked, recordset
 
 # ---- who goes ------------------------------------------------------------------------------------
@@ -361,3 +364,101 @@ def erase(tx: Connection, before: datetime) -> list[int]:
     Offers that ended before an instant are looked at, each once.
     """
     return list(tx.scalars(_ERASE, {"before": before}))
+
+
+# ---- where they are ------------------------------------------------------------------------------
+
+
+class Corrected(NamedTuple):
+    """Somebody who was put into another branch."""
+
+    person_id: int
+    was: int | None
+    branch_id: int
+
+
+_HOMES = sa.text("""
+    SELECT i.subject,
+        CASE
+            WHEN p.person_id IS NULL THEN 'nobody'
+            WHEN p.reserved_by IS NOT NULL THEN 'moving'
+            WHEN d.system = 'national' THEN 'here'
+            WHEN d.system = i.peer THEN 'there'
+            ELSE 'elsewhere'
+        END AS home
+    FROM json_to_recordset(CAST(:items AS json)) AS i(subject text, peer text, person_id bigint)
+    LEFT JOIN people p ON p.person_id = i.person_id
+    LEFT JOIN org_directory d ON d.org_id = p.branch_id""")
+_WRONG = "p.person_id = i.person_id AND p.reserved_by IS NULL AND p.branch_id IS DISTINCT FROM i.branch_id"
+_CORRECT = sa.text(f"""
+    WITH given AS (
+        SELECT i.person_id, i.branch_id, d.system = 'national' AS here
+        FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, branch_id bigint)
+        JOIN org_directory d ON d.org_id = i.branch_id
+    ),
+    wrong AS MATERIALIZED (
+        SELECT i.*, p.branch_id AS was
+        FROM given i JOIN people p ON {_WRONG}
+        ORDER BY i.person_id
+        FOR NO KEY UPDATE OF p
+    ),
+    put AS (
+        UPDATE people p SET branch_id = w.branch_id, graduate = p.graduate AND w.here
+        FROM wrong w
+        WHERE p.person_id = w.person_id
+        RETURNING w.*
+    ),
+    closed AS (
+        UPDATE memberships m SET ended_at = :now
+        FROM put w
+        WHERE m.person_id = w.person_id AND m.ended_at IS NULL
+        RETURNING m.person_id
+    ),
+    -- the count is always true and only makes PostgreSQL close the old stay first
+    begun AS (
+        INSERT INTO memberships (person_id, began_at, branch_id)
+        SELECT person_id, :now, branch_id FROM put
+        WHERE (SELECT count(*) FROM closed) >= 0
+    ),
+    resigned AS (
+        UPDATE posts o SET ended_at = :now
+        FROM put w
+        WHERE o.person_id = w.person_id AND o.ended_at IS NULL AND NOT w.here
+        RETURNING o.org_id, o.person_id, o.post AS was, '' AS post, false AS has_phone,
+            nextval('post_version') AS version
+    ),
+    account AS (
+        INSERT INTO accounts (person_id, initial_tail)
+        SELECT person_id, :tail FROM put
+        WHERE here
+        ORDER BY person_id
+        ON CONFLICT DO NOTHING
+    ),
+    told AS ({insert(tell(CadreChanged, "resigned"))})
+    SELECT w.person_id, w.was, w.branch_id, r.org_id, r.was AS post
+    FROM put w LEFT JOIN resigned r USING (person_id)""")
+
+
+class Resigned(NamedTuple):
+    """A post that somebody has no longer."""
+
+    org_id: int
+    person_id: int
+    was: str
+
+
+def homes(tx: Connection, items: Sequence[HomeWanted]) -> dict[str, str]:
+    """Return where people are, by the subjects of their transfers: in the words of `HomeTold`."""
+    return {row.subject: row.home for row in db.run(tx, _HOMES, items)}
+
+
+def correct(
+    tx: Connection, items: Sequence[HomeCorrected], now: datetime, tail: int
+) -> tuple[list[Corrected], list[Resigned]]:
+    """Put people into branches, but those whom a transfer holds; return who was, and which posts ended."""
+    # of two corrections of one person the last one counts
+    rows = list({item.person_id: item for item in items}.values())
+    found = db.run(tx, _CORRECT, rows, now=now, tail=tail).all()
+    moved = {row.person_id: Corrected(row.person_id, row.was, row.branch_id) for row in found}
+    resigned = [Resigned(row.org_id, row.person_id, row.post) for row in found if row.org_id is not None]
+    return list(moved.values()), resigned

@@ -401,13 +401,17 @@ class ListDifferences(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManifestLine(msgspec.Struct, frozen=True, kw_only=True):
-    """How a transfer stands on one side, as its manifest says."""
+    """How a transfer stands on one side, as its manifest says.
+
+    `home`: with whom the registry of that side has the member, None where that is not what differs.
+    """
 
     outcome: str
     sender_seq: int
     sender_head: str
     receiver_seq: int
     receiver_head: str
+    home: words.MemberHome | None = None
 
 
 class BridgeDifference(msgspec.Struct, frozen=True, kw_only=True):

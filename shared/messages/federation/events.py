@@ -91,6 +91,33 @@ class RecordCame(Event, frozen=True, kw_only=True):
     record: Jwe
 
 
+class HomeWanted(Event, frozen=True, kw_only=True):
+    """Both systems compare where the member of a transfer is; members is to look (BEY-16).
+
+    It is answered by `HomeTold`, which names the instant that was `asked_at`.
+    """
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("members",)
+
+    subject: Subject
+    peer: Word
+    person_id: PersonId
+    asked_at: Instant
+
+
+class HomeCorrected(Event, frozen=True, kw_only=True):
+    """The registry is to follow what both systems have signed: the person is in this branch (BEY-16)."""
+
+    publisher: ClassVar[str] = "federation"
+    consumers: ClassVar[tuple[str, ...]] = ("members",)
+
+    subject: Subject
+    peer: Word
+    person_id: PersonId
+    branch_id: OrgId
+
+
 class PeerRequested(Event, frozen=True, kw_only=True):
     """Somebody from another system is to come; members has the person, in a branch of that system (FED-08).
 

@@ -58,6 +58,22 @@ class ArrivalKnown(Event, frozen=True, kw_only=True):
     member_id: PersonId
 
 
+class HomeTold(Event, frozen=True, kw_only=True):
+    """Where somebody is whose transfer has ended (BEY-16).
+
+    `home`: `here`; `there`, in a branch of that peer; `elsewhere`, in another system or in no branch;
+    `moving`, held by a transfer; `nobody`, not known.
+    """
+
+    publisher: ClassVar[str] = "members"
+    consumers: ClassVar[tuple[str, ...]] = ("federation",)
+
+    subject: Subject
+    peer: Word
+    asked_at: Instant
+    home: Word
+
+
 class ArrivalUnfit(Event, frozen=True, kw_only=True):
     """Somebody whom another system offers cannot come: `code` is one of a bridge's reasons (FED-14)."""
 

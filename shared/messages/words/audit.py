@@ -38,6 +38,7 @@ class AuditKind(Code):
     MEMBER_OFFERED          = "member.offered", "外系统提出转入"
     MEMBER_TAKEN            = "member.taken", "接收外系统移交的档案"
     MEMBER_HANDED_OVER      = "member.handed_over", "向外系统移交档案"
+    MEMBER_CORRECTED        = "member.corrected", "按双方签名更正所在团支部"
     MEMBER_ERASED           = "member.erased", "清除未转入人员的资料"
     BRANCH_MARKED           = "branch.marked", "标记团支部毕业时间"
     ADMINISTRATOR_FIRST     = "administrator.first", "设立首位管理员"

@@ -108,6 +108,16 @@ class QuarantineDecision(Code):
     DISCARDED = "discarded", "作废"
 
 
+class MemberHome(Code):
+    """With whom a registry has the member of a transfer that has ended (BEY-16)."""
+
+    SENDER    = "sender", "转出方"
+    RECEIVER  = "receiver", "转入方"
+    ELSEWHERE = "elsewhere", "其他系统或已无团籍"
+    MOVING    = "moving", "转接中"
+    NOBODY    = "nobody", "查无此人"
+
+
 class DifferenceKind(Code):
     """How a transfer differs between both sides, and what is proposed (BEY-16).
 
@@ -146,6 +156,14 @@ class DifferenceKind(Code):
     ACTIVE_NOWHERE = (
         "active_nowhere", "双方都没有登记为团员",
         "请与对方核对:移交中的等待确认,其余由责任方更正",
+    )
+    MEMBER_TWICE = (
+        "member_twice", "双方名册都有该团员",
+        "处理后,与双方签名不符的一方更正:我方不符的由本系统更正,对方不符的请通知对方",
+    )
+    MEMBER_NOWHERE = (
+        "member_nowhere", "双方名册都没有该团员",
+        "处理后,与双方签名不符的一方更正:我方不符的由本系统更正,对方不符的请通知对方",
     )
     DIRECTORY      = "directory", "组织目录不一致", "重新读取对方组织目录"
 # fmt: on

@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from services.federation import envelope
+from services.federation.differences import Difference, Kind, keep, of_directory
 from services.federation.operating import handlers, store
 from services.federation.operating.desk import log_of
 from services.federation.protocol import Act, Type
-from services.federation.reconcile import Difference, Kind, keep
 from services.federation.schemas import Line, Outcome
 from shared import audit, clock
 from shared.bus.service import Asked
@@ -94,7 +94,7 @@ def everything(here, there):
             sa.text("UPDATE handovers SET heard = heard || '{never_seen}' WHERE subject = :s"), {"s": OURS}
         )
         differs = Difference(OURS, Kind.CHAIN, line_of(OURS), line_of(OURS, Outcome.KEPT))
-        keep(tx, clock.day_of(NOW), [differs], NOW)
+        keep(tx, clock.day_of(NOW), [differs], Kind, NOW)
 
 
 @pytest.mark.parametrize("command", EACH, ids=lambda one: one.name)
@@ -295,10 +295,10 @@ def test_a_difference_is_confirmed_by_a_person(here, everything):
     same = Difference(OURS, Kind.CHAIN, line_of(OURS), line_of(OURS, Outcome.KEPT))
     other = Difference(OURS, Kind.CHAIN, line_of(OURS), line_of(OURS, Outcome.MOVED))
     with here.engine.begin() as tx:
-        keep(tx, day, [same], NOW + DAY)
+        keep(tx, day, [same], Kind, NOW + DAY)
     assert differences(here) == []
     with here.engine.begin() as tx:
-        keep(tx, day, [other], NOW + 2 * DAY)
+        keep(tx, day, [other], Kind, NOW + 2 * DAY)
     assert [str(one.kind) for one in differences(here)] == ["chain"]
 
 
@@ -319,6 +319,7 @@ def test_what_a_repair_does(here, there):
                 Difference("national:8", Kind.BEHIND_HERE, ahead, ahead),
                 Difference("BJ:9", Kind.MISSING_HERE, None, line_of("BJ:9")),
             ],
+            Kind,
             NOW,
         )
 
@@ -333,6 +334,52 @@ def test_what_a_repair_does(here, there):
     assert sorted(one.subject for one in differences(here)) == [OURS, "national:8"]
     found = ask(here, contract.get_bridge, contract.GetBridge(peer="BJ"), ROOT)
     assert [one.day for one in found.wanted] == [day] and found.differences == 2
+
+
+@pytest.mark.rule("BEY-16")
+@pytest.mark.parametrize(("home", "mended"), [("receiver", True), ("sender", False)])
+def test_a_repair_of_a_registry(here, there, home, mended):
+    """BEY-16: ours is told what was signed, and compared again; of theirs a person keeps that it is known."""
+    depart(here)
+    there.hear(*here.said(OURS))
+    there.act(OURS, Act.REFUSE)
+    here.hear(*there.said(OURS))
+    line = line_of(OURS, Outcome.KEPT)
+    with here.engine.begin() as tx:
+        now = "INSERT INTO homes (subject, asked_at, told_at, home) VALUES (:s, now(), now(), :home)"
+        tx.execute(sa.text(now), {"s": OURS, "home": home})
+        keep(tx, clock.day_of(NOW), [Difference(OURS, Kind.MEMBER_TWICE, line, line)], Kind, NOW)
+
+    assert do(here, contract.repair_differences, ROOT, subject=OURS, kind="member_twice", reason=WHY) == 1
+
+    corrected = [one for body in told(here, "home_corrected") for one in json.loads(body)]
+    expected = {"subject": OURS, "peer": "BJ", "person_id": 7001, "branch_id": 42011}
+    assert corrected == ([expected] if mended else [])
+    assert len(differences(here)) == mended
+    found = ask(here, contract.get_bridge, contract.GetBridge(peer="BJ"), ROOT)
+    assert [one.day for one in found.wanted] == [clock.day_of(NOW)] * mended
+
+
+@pytest.mark.rule("BEY-16")
+def test_a_directory_that_differs(here, there):
+    """BEY-16: a transfer whose branch the mirror lacks is found; a repair has the directory read anew."""
+    arrive(here, there)
+    with here.engine.begin() as tx:
+        tx.execute(sa.text("UPDATE handovers SET day = :day"), {"day": clock.day_of(NOW)})
+        assert of_directory(tx, clock.day_of(NOW)) == []
+        gone = """
+            INSERT INTO org_directory (org_id, path, kind, purpose, province, system, name, version, deleted)
+            VALUES (11, '11.', 'branch', '', '11', 'BJ', '某支部', 1, true)"""
+        tx.execute(sa.text(gone))
+        (found,) = of_directory(tx, clock.day_of(NOW))
+        assert (found.subject, found.kind) == (THEIRS, Kind.DIRECTORY)
+        keep(tx, clock.day_of(NOW), [found], Kind, NOW)
+
+    assert do(here, contract.repair_differences, ROOT, subject=THEIRS, kind="directory", reason=WHY) == 1
+
+    with here.engine.begin() as tx:
+        assert tx.scalar(sa.text("SELECT reading_at IS NOT NULL FROM line"))
+    assert len(differences(here)) == 1
 
 
 @pytest.mark.rule("FED-11")

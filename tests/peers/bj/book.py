@@ -236,6 +236,21 @@ class Book:
             found.setdefault(sha(row["subject"])[:2], []).append(line)
         return found
 
+    def homes(self, day: str, after: str) -> list[dict[str, str]]:
+        """Return where the members of a day's ended transfers are by the registry."""
+        query = """
+            SELECT cases.subject, members.state FROM cases LEFT JOIN members ON members.number = person
+            WHERE day = ? AND cases.subject > ? AND person <> ''
+            AND stage IN ('moved', 'kept', 'taken', 'refused', 'back') ORDER BY cases.subject"""
+        with self.lock:
+            rows = self.db.execute(query, (day, after)).fetchall()
+        made = []
+        for row in rows:
+            here, there = ("sender", "receiver")[:: 1 if row["subject"].startswith(f"{ME}:") else -1]
+            words = {"active": here, "on_the_way": "moving", "gone": there, None: "nobody"}
+            made.append({"subject": row["subject"], "home": words[row["state"]]})
+        return made
+
     def buckets(self, day: str) -> list[dict[str, Any]]:
         made = []
         for name, lines in sorted(self.lines(day).items()):

@@ -20,6 +20,7 @@ from tests.peers.bj.office import Office
 
 BASE = "/bridge/v1"
 MANIFEST = re.compile(BASE + r"/manifest/(\d{4}-\d\d-\d\d)(?:/([0-9a-f]{2}))?")
+HOMES = re.compile(BASE + r"/homes/(\d{4}-\d\d-\d\d)")
 LARGEST, MOST, LONGEST, PAGE = 512 * 1024, 100, 65_536, 100
 AGAIN = ("not_authentic", "clock", "gap", "too_many_held")
 TRIES = 12  # doublings until an hour
@@ -107,6 +108,12 @@ class Door:
             said["buckets"] = self.book.buckets(day)
         return {"manifest": self.keys.sign("manifest+jws", said, now())}
 
+    def homes(self, day: str, after: str) -> dict[str, Any]:
+        said: dict[str, Any] = {"source": ME, "dest": OTHER, "day": day, "time": now().isoformat()}
+        lines = self.book.homes(day, after)
+        said |= {"after": after, "lines": lines[:2000], "more": len(lines) > 2000}
+        return {"manifest": self.keys.sign("manifest+jws", said, now())}
+
     def orgs(self, after: str, limit: int) -> dict[str, Any]:
         """Return a page of the directory; it never changes."""
         page = "SELECT code, parent, kind, name, phone FROM orgs WHERE code > ? ORDER BY code LIMIT ?"
@@ -187,10 +194,13 @@ class Handler(BaseHTTPRequestHandler):
         manifest = MANIFEST.fullmatch(address.path)
         if manifest:
             return self.answer(200, door.manifest(manifest[1], manifest[2]))
+        asked = {name: values[-1] for name, values in parse_qs(address.query).items()}
+        homes = HOMES.fullmatch(address.path)
+        if homes:
+            return self.answer(200, door.homes(homes[1], asked.get("after", "")))
         if address.path == f"{BASE}/about":
             return self.answer(200, door.about())
         if address.path == f"{BASE}/orgs":
-            asked = {name: values[-1] for name, values in parse_qs(address.query).items()}
             limit = int(asked["limit"]) if asked.get("limit", "").isdecimal() else PAGE
             return self.answer(200, door.orgs(asked.get("after", ""), max(1, min(limit, PAGE))))
         return self.problem(404, "not_found")

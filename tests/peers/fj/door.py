@@ -16,6 +16,7 @@ from tests.peers.fj.post import LARGEST, MESSAGES, MOST, ORGS
 from tests.peers.fj.staff import Staff
 
 ABOUT = "/bridge/v1/about"
+HOMES = re.compile(r"/bridge/v1/homes/(\d{4}-\d\d-\d\d)")
 MANIFESTS = re.compile(rf"{manifest.PATH}/(\d{{4}}-\d\d-\d\d)(?:/([0-9a-f]{{2}}))?")
 PAGE = 50
 TOKEN_LIVES = 600  # seconds: FJ knows that its own clock is not to be believed to the minute
@@ -69,7 +70,8 @@ class Door:
         if (request.method, request.path) == ("POST", MESSAGES):
             return self.messages(request)
         found = MANIFESTS.fullmatch(request.path)
-        if request.method != "GET" or not (found or request.path in (ABOUT, ORGS)):
+        homes = HOMES.fullmatch(request.path)
+        if request.method != "GET" or not (found or homes or request.path in (ABOUT, ORGS)):
             raise Problem(404, "not_found")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         said = self.desk.opened(token, "token+jws") if scheme.lower() == "bearer" else None
@@ -79,6 +81,8 @@ class Door:
             raise Problem(401, "not_authentic")
         if found:
             return self.manifest(*found.groups())
+        if homes:
+            return self.homes(homes[1], request.args.get("after", ""))
         return self.about() if request.path == ABOUT else self.orgs(request)
 
     def messages(self, request: Request) -> dict:
@@ -133,6 +137,12 @@ class Door:
         else:
             some = manifest.buckets(lines).get(bucket, [])
             said |= {"bucket": bucket, "lines": [one._asdict() for one in some]}
+        return {"manifest": self.desk.signed("manifest+jws", **said)}
+
+    def homes(self, day: str, after: str) -> dict:
+        with self.ledger.transaction() as book:
+            lines = manifest.homes(book, day, after)
+        said = {"day": day, "after": after, "lines": lines[:2000], "more": len(lines) > 2000}
         return {"manifest": self.desk.signed("manifest+jws", **said)}
 
 

@@ -35,6 +35,24 @@ def line(row) -> Line:
     return Line(row["subject"], outcome, *sender, *receiver)
 
 
+def homes(book: Book, day: str, after: str) -> list[dict]:
+    """Return where the members are whose transfers of a day have ended, after a subject."""
+    rows = book.all(
+        "SELECT t.subject, t.side, t.state, m.state AS place FROM transfers t"
+        " LEFT JOIN members m ON m.number = t.number"
+        " WHERE t.day = ? AND t.subject > ? AND t.number <> '' ORDER BY t.subject",
+        day,
+        after,
+    )
+    said = []
+    for row in rows:
+        if rules.OUTCOMES[row["side"]][row["state"]] in ("moved", "kept"):
+            here, there = ("sender", "receiver") if row["side"] == "sender" else ("receiver", "sender")
+            words = {"active": here, "on_the_way": "moving", "gone": there}
+            said.append({"subject": row["subject"], "home": words.get(row["place"], "nobody")})
+    return said
+
+
 def bucket_of(subject: str) -> str:
     """Return the bucket of a transfer."""
     return jose.digest(subject)[:2]

@@ -53,6 +53,12 @@ def line(transfer) -> Line:
     return Line(transfer["subject"], outcome, *sender, *receiver)
 
 
+def home(row) -> str:
+    """Return where a member is, in words that are the same for both sides."""
+    here, there = ("sender", "receiver") if row["side"] == "sender" else ("receiver", "sender")
+    return {"active": here, "gone": there, "on_the_way": "moving"}.get(row["state"], "nobody")
+
+
 def buckets(lines: list[Line]) -> dict[str, list[Line]]:
     """Return the lines by their buckets, in the order of their subjects; empty buckets are left out."""
     found = defaultdict(list)

@@ -284,6 +284,18 @@ def transfers_of(tx, day: str) -> list:
     return tx.execute("SELECT * FROM transfers WHERE day = ? ORDER BY subject", (day,)).fetchall()
 
 
+def homes_of(tx, day: str, after: str, limit: int) -> list:
+    """Return the transfers of a day that have ended, with the state of their member, None for nobody."""
+    return tx.execute(
+        "SELECT transfers.subject, side, members.state AS state FROM transfers"
+        " LEFT JOIN members ON members.number = transfers.number"
+        " WHERE day = ? AND transfers.subject > ? AND transfers.number <> ''"
+        f" AND transfers.state NOT IN {OPEN} AND transfers.state <> 'none'"
+        " ORDER BY transfers.subject LIMIT ?",
+        (day, after, limit),
+    ).fetchall()
+
+
 def keep_differences(tx, rows: list[tuple], at: float) -> list:
     """Keep what differs now as subject, own line, their line; return it with the instant since when."""
     same = "SELECT at FROM differences WHERE subject = ? AND own = ? AND theirs = ?"

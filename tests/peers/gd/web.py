@@ -14,6 +14,8 @@ from tests.peers.gd.keys import SEALING
 from tests.peers.gd.store import Store
 
 ABOUT = "/bridge/v1/about"
+HOMES = re.compile(r"/bridge/v1/homes/(\d{4}-\d\d-\d\d)")
+MOST_HOMES = 20
 MANIFESTS = re.compile(r"/bridge/v1/manifest/(\d{4}-\d\d-\d\d)(?:/([0-9a-f]{2}))?")
 PAGE = 20
 LARGEST_PAGE = 100
@@ -76,6 +78,8 @@ class Handler(BaseHTTPRequestHandler):
             address = urlsplit(self.path)
             is_manifest = self.command == "GET" and MANIFESTS.fullmatch(address.path)
             answer = self._manifest if is_manifest else paths.get(address.path)
+            if self.command == "GET" and HOMES.fullmatch(address.path):
+                answer = self._homes
             if answer is None:
                 raise Problem(404, "not_found")
             self._go_wrong()
@@ -228,6 +232,16 @@ class Handler(BaseHTTPRequestHandler):
             rows = manifest.buckets(lines).get(bucket, [])
             content = {"bucket": bucket, "lines": [row._asdict() for row in rows]}
         return {"manifest": envelope.manifest(me.keys, me.system, day, **content)}
+
+    def _homes(self) -> dict:
+        after = self._check_token().get("after", "")
+        me = self.server.desk
+        day = HOMES.fullmatch(urlsplit(self.path).path)[1]
+        with self.server.file.transaction() as tx:
+            rows = store.homes_of(tx, day, after, MOST_HOMES + 1)
+        lines = [{"subject": row["subject"], "home": manifest.home(row)} for row in rows[:MOST_HOMES]]
+        more = len(rows) > MOST_HOMES
+        return {"manifest": envelope.manifest(me.keys, me.system, day, after=after, lines=lines, more=more)}
 
 
 def _whole(text: str | None, otherwise: int) -> int:
