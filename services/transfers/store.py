@@ -211,9 +211,12 @@ _IN_THE_WAY = sa.text(f"""
 
 
 _RANK = "array_position(ARRAY['unchecked', 'failed', 'passed'], {})"
+# As a join the planner may turn an update round, and then compares each row with each; an upsert looks each
+# row up by its key. It inserts none: whoever is held is there.
 _KNOW = sa.text(f"""
     WITH given AS (
-        SELECT * FROM {recordset(MemberReserved)} ORDER BY member_id),
+        SELECT DISTINCT ON (member_id, transfer_id) * FROM {recordset(MemberReserved)}
+        ORDER BY member_id, transfer_id, {_RANK.format("identity_check")} DESC),
     -- one by one, in one order everywhere; where something newer is known, nothing is changed
     held AS (
         SELECT i.* FROM given i
@@ -222,10 +225,10 @@ _KNOW = sa.text(f"""
             WHERE x.member_id = i.member_id AND x.transfer_id = i.transfer_id
                 AND {_RANK.format("i.identity_check")} >= {_RANK.format("x.identity_check")}
             FOR NO KEY UPDATE) x)
-    UPDATE open_transfers x SET (name, identity_check) = (
-        SELECT h.name, h.identity_check FROM held h WHERE h.member_id = x.member_id
-        ORDER BY {_RANK.format("h.identity_check")} DESC LIMIT 1)
-    WHERE x.member_id = ANY(ARRAY(SELECT member_id FROM held))""")
+    INSERT INTO open_transfers (member_id, transfer_id, name, identity_check)
+    SELECT member_id, transfer_id, name, identity_check FROM held ORDER BY member_id
+    ON CONFLICT (member_id) DO UPDATE
+        SET (name, identity_check) = (excluded.name, excluded.identity_check)""")
 _NAMES = sa.text("""
     SELECT transfer_id, name FROM open_transfers WHERE member_id = ANY(CAST(:ids AS bigint[]))""")
 
