@@ -172,7 +172,7 @@ def tuanqiao(installation: Installation, *words: str) -> subprocess.CompletedPro
     return subprocess.run(
         [sys.executable, "-m", "system.cli", *words],
         cwd=ROOT,
-        env=installation.environ,
+        env={**installation.environ, "COLUMNS": "300"},  # so that no sentence is broken
         capture_output=True,
         text=True,
         check=False,
