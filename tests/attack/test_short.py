@@ -29,7 +29,7 @@ def test_nothing_that_is_sent_is_an_error(system):
 
     Nothing that a contract keeps out is stored, and every process lives on.
     """
-    outcome = contract.run(system, Budget(minutes=0.5, cases=1), ["fuzzing"])
+    outcome = contract.run(system, Budget(minutes=0.3, cases=1), ["fuzzing"])
     assert outcome.faults == [], outcome.faults[:5]
     assert system.dead() == [] and system.answers()
     assert audit(system) == []

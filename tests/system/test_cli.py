@@ -416,6 +416,7 @@ def test_stats_on_the_command_line(installation):
 
 
 @pytest.mark.rule("BEY-07", "DL-19", "STAT-10", "TYPE-10")
+@pytest.mark.long
 def test_a_season_is_the_same_again(tmp_path):
     """BEY-07: a season on the simulated clock, on the real services.
 
