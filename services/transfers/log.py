@@ -23,19 +23,14 @@ log = Log("transfers", "org_directory", TransfersLogGrew)
 PIECE = 200
 """Segments that are proved by one statement."""
 
-SEALED = """-- the lines to seal, each once; a line that is missing already goes in with an empty hash
-    sealing AS (
-        SELECT DISTINCT k.transfer_id, k.seq, coalesce(a.hash, ''::bytea) AS hash
-        FROM taken k LEFT JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq
-        WHERE k.transfer_id IS NOT NULL),
-    -- the seal over them, none where there was no line
+SEALED = """-- the seal over the lines, none where there was no line; one that is missing already has an empty hash
     segment AS (
         INSERT INTO audit_segments (transfer_ids, seqs, digest)
         SELECT array_agg(transfer_id ORDER BY transfer_id, seq), array_agg(seq ORDER BY transfer_id, seq),
-            sha256(string_agg(hash, ''::bytea ORDER BY transfer_id, seq))
-        FROM sealing HAVING count(*) > 0
+            sha256(string_agg(coalesce(hash, ''::bytea), ''::bytea ORDER BY transfer_id, seq))
+        FROM lines HAVING count(*) > 0
         RETURNING segment_no, cardinality(transfer_ids) AS lines, encode(digest, 'hex') AS digest)"""
-"""The seal on the lines that the CTE `taken` names; a line covers all earlier lines of its transfer."""
+"""The seal on the CTE `lines`, each once; a line covers all earlier lines of its transfer."""
 
 
 def seal(tx: Connection, segment: Any) -> None:

@@ -119,22 +119,31 @@ _FOLD = sa.text(f"""
             t.target_org_id, t.target_superior_id, t.target_branch_id)
         WHERE {_SHOULD_FOLLOW} AND t.state <> 'refused'
         ON CONFLICT DO NOTHING),
-    {SEALED},
-    -- the lines of the trails that the changes speak of
+    -- the lines of the trails that the changes speak of, each once; of one that is missing nothing is known
     lines AS MATERIALIZED (
-        SELECT a.transfer_id, a.seq, a.event, a.at, a.org_id
-        FROM taken k JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq),
+        SELECT k.transfer_id, k.seq, a.event, a.at, a.org_id, a.hash
+        FROM (SELECT DISTINCT transfer_id, seq FROM taken WHERE transfer_id IS NOT NULL) k
+        LEFT JOIN audit a ON a.transfer_id = k.transfer_id AND a.seq = k.seq),
+    {SEALED},
+    -- people's decisions by who made them: lists are many of one organisation at one instant, so they are
+    -- summed before they are added to all above
+    verdicts AS MATERIALIZED (
+        SELECT a.org_id, a.at,
+            CASE a.event
+                WHEN 'approve' THEN 'approve'
+                ELSE (SELECT t.end_code FROM transfers t WHERE t.transfer_id = a.transfer_id) END AS code,
+            count(*) AS n, sum(extract(epoch FROM a.at - b.at)) AS seconds
+        FROM lines a
+        JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1
+        WHERE a.event IN ('approve', 'reject')
+        GROUP BY 1, 2, 3),
     -- decisions of each subtree, by code, and how long they had waited since the line before
     decided AS (
         INSERT INTO decisions AS f (org_id, year, code, n, seconds)
-        SELECT part.org_id::bigint, extract(year FROM a.at)::int,
-            CASE a.event WHEN 'approve' THEN 'approve' ELSE t.end_code END, count(*)::int,
-            coalesce(sum(extract(epoch FROM a.at - b.at)), 0)::float
-        FROM lines a
-        JOIN audit b ON b.transfer_id = a.transfer_id AND b.seq = a.seq - 1
-        JOIN transfers t ON t.transfer_id = a.transfer_id
-        JOIN org_directory s ON s.org_id = a.org_id, {_IDS.format("path")}
-        WHERE a.event IN ('approve', 'reject')
+        SELECT part.org_id::bigint, extract(year FROM v.at)::int, v.code, sum(v.n)::int,
+            coalesce(sum(v.seconds), 0)::float
+        FROM verdicts v
+        JOIN org_directory s ON s.org_id = v.org_id, {_IDS.format("path")}
         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (org_id, year, code) DO UPDATE
             SET n = f.n + excluded.n, seconds = f.seconds + excluded.seconds),
@@ -149,15 +158,20 @@ _FOLD = sa.text(f"""
         WHERE a.event = 'answered'
         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (org_id, year, code) DO UPDATE SET n = f.n + excluded.n),
+    -- what happened to transfers out of each branch at each instant
+    happened AS MATERIALIZED (
+        SELECT t.source_branch_id, a.at, a.event, count(*) AS n
+        FROM lines a
+        JOIN transfers t ON t.transfer_id = a.transfer_id
+        WHERE a.event IN ({_FLOW_EVENTS})
+        GROUP BY 1, 2, 3),
     -- the weekly flow out of each subtree; weeks begin on Monday in China
     flowed AS (
         INSERT INTO flows AS f (org_id, week, event, n)
-        SELECT part.org_id::bigint, date_trunc('week', a.at AT TIME ZONE 'Asia/Shanghai')::date,
-            a.event, count(*)::int
-        FROM lines a
-        JOIN transfers t ON t.transfer_id = a.transfer_id
-        JOIN org_directory s ON s.org_id = t.source_branch_id AND s.system = 'national', {_IDS.format("path")}
-        WHERE a.event IN ({_FLOW_EVENTS})
+        SELECT part.org_id::bigint, date_trunc('week', h.at AT TIME ZONE 'Asia/Shanghai')::date,
+            h.event, sum(h.n)::int
+        FROM happened h
+        JOIN org_directory s ON s.org_id = h.source_branch_id AND s.system = 'national', {_IDS.format("path")}
         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (org_id, week, event) DO UPDATE SET n = f.n + excluded.n),
     -- the members of the changes, and how those who are graduates stand now
