@@ -51,7 +51,7 @@ _REQUEST_LINK = trail.link_of(
     "''::bytea",
     id="i.transfer_id",
     seq="1",
-    event="'requested'",
+    event="requested",
     state="'checking'",
     person="i.initiator_person_id",
     org="i.initiator_org_id",
@@ -107,7 +107,7 @@ _REQUEST = sa.text(f"""
         SELECT * FROM {recordset(Request)}),
     -- those that are no repeat of an earlier command
     numbered AS (
-        SELECT nextval(pg_get_serial_sequence('transfers', 'transfer_id')) AS transfer_id, *
+        SELECT nextval('transfers_transfer_id_seq') AS transfer_id, *
         FROM given g
         WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.command_id = g.command_id)),
     -- a member has one open transfer at most, and the key of this table sees to it

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 _LINE = (
-    "concat({id}, '|', {seq}, '|', {event}, '|', {state}, '|', :stamp,"
+    "concat({id}, '|', {seq}, '|{event}|', {state}, '|', :stamp,"
     " '|', {person}, '|', {org}, '|', {decision}, '|', {note})"
 )
 """What a link of the audit chain hashes after the previous hash.
@@ -21,7 +21,7 @@ _LINE = (
 
 
 def link_of(previous: str, **columns: str) -> str:
-    """Return the SQL of the next link of a chain."""
+    """Return the SQL of the next link of a chain; `event` is its word, the others are expressions."""
     return f"sha256({previous} || convert_to({_LINE.format(**columns)}, 'UTF8'))"
 
 

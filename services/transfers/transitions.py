@@ -270,7 +270,7 @@ def _moved(trigger: Trigger, sources: str, set_also: str, returning: str = "") -
         "t.audit_head",
         id="t.transfer_id",
         seq="t.audit_seq + 1",
-        event=f"'{trigger}'",
+        event=trigger,
         state=state,
         person="i.person_id",
         org="i.org_id",

@@ -90,7 +90,7 @@ def _noted(event: str, chosen: str, kind: type = Item, also: str = "") -> sa.Tex
         "t.audit_head",
         id="t.transfer_id",
         seq="t.audit_seq + 1",
-        event=f"'{event}'",
+        event=event,
         state="t.state",
         person="i.person_id",
         org="i.org_id",
