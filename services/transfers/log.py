@@ -23,7 +23,7 @@ log = Log("transfers", "org_directory", TransfersLogGrew)
 PIECE = 200
 """Segments that are proved by one statement."""
 
-SEALED = """-- the seal over the lines, none where there was no line; one that is missing already has an empty hash
+SEALED = """-- the seal over the lines, if there are any; one that is missing already has an empty hash
     segment AS (
         INSERT INTO audit_segments (transfer_ids, seqs, digest)
         SELECT array_agg(transfer_id ORDER BY transfer_id, seq), array_agg(seq ORDER BY transfer_id, seq),
