@@ -183,16 +183,34 @@ def _prepare(statement: sa.TextClause) -> tuple[str, str, str, list[str]]:
         name = f"s{len(_prepared)}"
         _prepared[text] = (
             name,
-            f"PREPARE {name} ({', '.join(_TYPES[one] for one in names)}) AS {body}",
-            f"EXECUTE {name} ({', '.join(['%s'] * len(names))})",
+            f"PREPARE {name}{_listed(_TYPES.get(one, 'unknown') for one in names)} AS {body}",
+            f"EXECUTE {name}{_listed('%s' for _ in names)}",
             names,
         )
     return _prepared[text]
 
 
+def _listed(some: Iterable[str]) -> str:
+    listed = ", ".join(some)
+    return f" ({listed})" if listed else ""
+
+
+def prepared(tx: Connection, statement: sa.TextClause, **values: Any) -> sa.CursorResult[*tuple[Any, ...]]:
+    """Run a statement that is prepared once per connection.
+
+    A parameter whose type does not follow from its place in the statement needs a cast there.
+    """
+    name, prepare, execute, names = _prepare(statement)
+    known = tx.info.setdefault("prepared", set())  # `info` lives as long as the connection itself
+    if name not in known:
+        tx.exec_driver_sql(prepare.replace("%", "%%"))  # psycopg2 reads a single one as a placeholder
+        known.add(name)
+    return tx.exec_driver_sql(execute, tuple(values[one] for one in names))
+
+
 def run(
     tx: Connection, statement: sa.TextClause, items: Iterable[Any] | None = None, **values: Any
-) -> sa.CursorResult[Any]:
+) -> sa.CursorResult[*tuple[Any, ...]]:
     """Run a statement; `items` (structs or dicts) become its one JSON parameter `:items`.
 
     Statements over items with no other parameters than an instant are prepared once per connection:
@@ -203,12 +221,7 @@ def run(
         values["items"] = msgspec.json.encode(list(items)).decode()
     if items is None or not values.keys() <= _TYPES.keys():
         return tx.execute(statement, values)
-    name, prepare, execute, names = _prepare(statement)
-    known = tx.info.setdefault("prepared", set())  # `info` lives as long as the connection itself
-    if name not in known:
-        tx.exec_driver_sql(prepare.replace("%", "%%"))  # psycopg2 reads a single one as a placeholder
-        known.add(name)
-    return tx.exec_driver_sql(execute, tuple(values[one] for one in names))
+    return prepared(tx, statement, **values)
 
 
 Named = TypeVar("Named", bound=NamedTuple)

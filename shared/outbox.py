@@ -18,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from shared import background, failures, metrics
+from shared import background, db, failures, metrics
 from shared.bus.publisher import Message, Publisher, PublishFailed, PublishRefused
 from shared.messages import MAX_ITEMS, Event, events, fields_of
 from shared.settings import role
@@ -98,7 +98,9 @@ def insert(*selects: str) -> str:
     return f"INSERT INTO outbox (topic, body) {' UNION ALL '.join(selects)}"
 
 
-_EMIT = sa.text("INSERT INTO outbox (topic, body) VALUES (:topic, :body)")
+_EMIT = sa.text("""
+    INSERT INTO outbox (topic, body)
+    SELECT topic, body FROM json_to_recordset(CAST(:items AS json)) AS i(topic text, body text)""")
 
 
 def emit(tx: Connection, items: Iterable[Event]) -> None:
@@ -112,7 +114,7 @@ def emit(tx: Connection, items: Iterable[Event]) -> None:
         for at in range(0, len(some), MAX_ITEMS)
     ]
     if rows:
-        tx.execute(_EMIT, rows)
+        db.run(tx, _EMIT, rows)
 
 
 _CLAIM = sa.text(

@@ -48,11 +48,11 @@ def _type_of(hint: Any) -> str:
     return _TYPES[hint]
 
 
-def recordset(kind: type, alias: str = "i", *, without: Collection[str] = ()) -> str:
-    """Return the SQL that reads `:items`, a list of records of a class, as rows of a table `alias`."""
+def recordset(kind: type, alias: str = "i", *, without: Collection[str] = (), items: str = "items") -> str:
+    """Return the SQL that reads a parameter, a list of records of a class, as rows of a table `alias`."""
     hints = {name: hint for name, hint in _fields(kind).items() if name not in without}
     typed = ", ".join(f"{name} {_type_of(hint)}" for name, hint in hints.items())
-    return f"json_to_recordset(CAST(:items AS json)) AS {alias}({typed})"
+    return f"json_to_recordset(CAST(:{items} AS json)) AS {alias}({typed})"
 
 
 def columns(kind: type, of: str = "", *, without: Collection[str] = (), **instead: str) -> str:

@@ -31,12 +31,10 @@ ONE_BY_ONE = {
     "services.federation.store:_AGAIN": LEASED,
     "services.federation.store:_AWAY": SINGLE,
     "services.federation.store:_BACK": SINGLE,
-    "services.federation.store:_KEEP": HELD,
     "services.federation.store:_PAUSE": SINGLE,
-    "services.federation.store:_RECEIVE": TRANSFER,
     "services.federation.store:_RELEASE": LEASED,
-    "services.federation.store:_SAY": TRANSFER,
     "services.federation.store:_SETTLE": LEASED,
+    "services.federation.store:_WRITE": HELD,
     "services.members.accounts.store:_END_OTHER_SESSIONS": PERSON,
     "services.members.accounts.store:_END_SESSIONS": PERSON,
     "services.members.accounts.store:_FORGET_SIGN_INS": ALONE,  # once a day, by who hears of the day

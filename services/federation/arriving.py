@@ -51,7 +51,7 @@ ORDINARY = Reason("ordinary")
 def on_heard(tx: Connection, bridge: Bridge, told: Sequence[Told]) -> None:
     """Take up what the peer says of those who come, in the transaction that has heard it."""
     some = [one for one in told if one.side is Side.RECEIVER]
-    _offered(tx, bridge, [(one.subject, one.data) for one in some if isinstance(one.data, Offer)])
+    _offered(tx, bridge, some)
     _ended(tx, bridge, some)
     records = [(one.subject, one.data) for one in some if isinstance(one.data, Record)]
     awaited = {one.subject for one in some if one.state is Receiver.AWAITED}
@@ -72,21 +72,20 @@ def on_heard(tx: Connection, bridge: Bridge, told: Sequence[Told]) -> None:
     )
 
 
-def _offered(tx: Connection, bridge: Bridge, offers: Sequence[tuple[str, Offer]]) -> None:
+def _offered(tx: Connection, bridge: Bridge, some: Iterable[Told]) -> None:
     """Have members open who is offered to an organisation of ours; refuse who is offered to none."""
-    if not offers:
-        return
-    sources = places.branches(tx, bridge.peer, [data.from_org.code for _, data in offers])
-    by_code = places.by_codes(tx, {data.to_org.code for _, data in offers if data.to_org.code})
-    by_name = places.by_names(tx, {data.to_org.name for _, data in offers if not data.to_org.code})
+    offers = [(one.subject, one.branch_id, one.data) for one in some if isinstance(one.data, Offer)]
+    by_code = places.by_codes(tx, {data.to_org.code for *_, data in offers if data.to_org.code})
+    by_name = places.by_names(tx, {data.to_org.name for *_, data in offers if not data.to_org.code})
     known, asked, refused = [], [], []
-    for subject, data in offers:
+    for subject, source, data in offers:
+        # who comes from a branch that is not known here waits in quarantine
+        assert source is not None
         to = data.to_org
         target = by_code.get(to.code) if to.code else by_name.get(to.name)
         if target is None:
             refused.append(Deed(subject, Act.REFUSE, Refused(reason=BridgeReason.UNKNOWN_TARGET)))
             continue
-        source = sources[data.from_org.code]
         reason = Reason.known(data.reason) or ORDINARY
         known.append(
             arrivals.Offered(subject, arrivals.command_of(subject), source, target, reason, data.reason_text)

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from services.federation import envelope, store
 from services.federation.calling import ANSWER_SECONDS, LONGEST_PAUSE, Address, Caller, NoAnswer, retry_after
-from services.federation.envelope import NotTaken, message_id, read_json, verified
+from services.federation.envelope import LIVES, NotTaken, message_id, read_json, verified
 from services.federation.handovers import Bridge
 from services.federation.schemas import FAULTS, Receipt, Taken
 from services.federation.store import Again, Claimed, Line, Missing, Settled
@@ -84,19 +84,18 @@ class Courier:
             metrics.BRIDGE_SENT.labels(self.bridge.peer, str(result))
 
     def turn(self, machinery: object = None) -> float | None:
-        """Carry what waits, a bundle of it; return the seconds until the next turn, 0 for at once."""
+        """Carry what waits, a bundle of it; return the seconds until the next turn, 0 where more is due."""
         now, lease = clock.now(), uuid4()
         with self.database.transaction(tells=False) as tx:
-            line = store.line(tx)
+            line = store.look(tx, now, LIVES)
             if line.paused_at is not None:
                 return LOOK_AGAIN_SECONDS
             if line.probe_at is not None and line.probe_at > now:
                 return min(LOOK_AGAIN_SECONDS, (line.probe_at - now).total_seconds())
-            store.park_expired(tx, now)
             most = MOST_MESSAGES if line.down_since is None else 1
             some = store.claim(tx, lease, now, now + LEASE, most, MOST_BYTES)
             if not some:
-                return _until(store.next_due(tx), now)
+                return _until(store.next_due(tx, now), now)
         # from here to the answer no transaction is open, and no lock held
         try:
             receipts = self._carry(some)
@@ -109,8 +108,9 @@ class Courier:
             self._say(line, error)
             return min(LOOK_AGAIN_SECONDS, wait)
         self._say(line)
-        self._settle(some, receipts, clock.now())
-        return 0.0
+        now = clock.now()
+        due = self._settle(some, receipts, now)
+        return 0.0 if due == now else _until(due, now)
 
     def look(self) -> bool:
         """Ask the peer what it is, so that one learns that it is away, or back, also where nothing waits.
@@ -182,8 +182,8 @@ class Courier:
 
     def _settle(
         self, some: Sequence[Claimed], receipts: dict[str, tuple[str, Receipt]], now: datetime
-    ) -> None:
-        """Store what the receipts say."""
+    ) -> datetime | None:
+        """Store what the receipts say; return when the next message is due."""
         settled, later, missing = [], [], []
         for one in some:
             text, said = receipts.get(one.sha256, ("", None))
@@ -201,15 +201,16 @@ class Courier:
             if said is not None and named and 0 < said.expected_seq < one.seq:
                 missing.append(Missing(one.subject, said.expected_seq, one.seq))
         ahead = [(said.time - now).total_seconds() for _, said in receipts.values()]
-        with self.database.transaction(tells=self.receipted is not None) as tx:
+        offers = self._offers(settled) if self.receipted is not None else []
+        with self.database.transaction(tells=bool(offers)) as tx:
             # first, so that what has just come with the others is not taken for missing
             store.miss(tx, missing, now)
             store.settle(tx, settled, now)
             if self.receipted is not None:
-                self.receipted(tx, self._offers(settled), now)
+                self.receipted(tx, offers, now)
             store.again(tx, later)
             # repetitions get a receipt of before, so the latest says most
-            store.back(tx, _skew(max(ahead)), now)
+            return store.back(tx, _skew(max(ahead)), now)
 
     def _offers(self, settled: Sequence[Settled]) -> list[str]:
         """Return the transfers of ours whose first message the peer has now: that is the offer."""

@@ -28,7 +28,7 @@ from services.federation.schemas import (
     Standing,
     Status,
 )
-from services.federation.store import Doubt, Handover, Missing, Said
+from services.federation.store import Doubt, Handover, Missing, Receipt, Received, Said
 from shared import clock
 from shared.messages.words import BridgeReason
 
@@ -169,12 +169,13 @@ class Turn:
         """Put a message into quarantine."""
         self.doubts.append(Doubt(subject, seq, why, self.now))
 
-    def write(self, tx: Connection) -> None:
-        """Write everything, and tell."""
-        store.keep(tx, list(self.handovers.values()))
+    def write(
+        self, tx: Connection, received: Sequence[Received] = (), receipts: Sequence[Receipt] = ()
+    ) -> None:
+        """Write everything, with what was received and the receipts for it, and tell."""
+        if self.handovers:
+            store.write(tx, list(self.handovers.values()), self.said, received, receipts, self.doubts)
         store.miss(tx, self.missing, self.now)
-        store.say(tx, self.said)
-        store.doubt(tx, self.doubts)
         if self.told:
             self.bridge.tell(tx, self.told)
 
@@ -237,15 +238,18 @@ def perform(tx: Connection, bridge: Bridge, deeds: Iterable[Deed], now: datetime
 
     """
     deeds = list(deeds)
-    begun = {one.subject: bridge.side(one.subject).value for one in deeds if one.act is Act.OFFER}
-    others = {one.subject: bridge.side(one.subject).value for one in deeds if one.subject not in begun}
-    if begun:
-        store.begin(tx, begun, now)
-    handovers = store.lock(tx, [*begun, *others])
-    turn = Turn(bridge, bridge.keys.ring().signing(now), now, handovers)
+    turn = Turn(bridge, bridge.keys.ring().signing(now), now, _locked(tx, bridge, deeds, now))
     done = [turn.act(one) for one in deeds]
     turn.write(tx)
     return done
+
+
+def _locked(tx: Connection, bridge: Bridge, deeds: Sequence[Deed], now: datetime) -> dict[str, Handover]:
+    """Lock the transfers of acts; those that an offer begins are there afterwards."""
+    begun = {one.subject: bridge.side(one.subject).value for one in deeds if one.act is Act.OFFER}
+    handovers = store.begin(tx, begun, now) if begun else {}
+    others = {one.subject for one in deeds} - begun.keys()
+    return handovers | store.lock(tx, others) if others else handovers
 
 
 def question(handover: Handover, about_record: bool) -> Deed:

@@ -64,13 +64,14 @@ def on_org_changed(tx: Connection, items: list[OrgChanged], now: datetime) -> No
 
 def branches(tx: Connection, peer: str, codes: Sequence[str]) -> dict[str, int]:
     """Return our numbers of a peer's branches, by their codes there."""
-    return {row.peer_code: row.org_id for row in tx.execute(_BRANCHES, {"peer": peer, "codes": list(codes)})}
+    rows = db.prepared(tx, _BRANCHES, peer=peer, codes=list(codes))
+    return {row.peer_code: row.org_id for row in rows}
 
 
 def by_codes(tx: Connection, codes: Collection[str]) -> dict[str, int]:
     """Return our organisations whose numbers a peer names; what is no number of one is left out."""
     ids = [int(code) for code in codes if code.isascii() and code.isdecimal() and len(code) <= MAX_DIGITS]
-    return {row.code: row.org_id for row in tx.execute(_BY_CODE, {"ids": ids})} if ids else {}
+    return {row.code: row.org_id for row in db.prepared(tx, _BY_CODE, ids=ids)} if ids else {}
 
 
 def by_names(tx: Connection, names: Collection[str]) -> dict[str, int]:

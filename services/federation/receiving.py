@@ -18,7 +18,7 @@ from services.federation.envelope import NotTaken, Opened, opened, opened_before
 from services.federation.handovers import Bridge, Turn, branches_of
 from services.federation.protocol import Type
 from services.federation.schemas import Envelope, Fault, Receipt, Taken
-from services.federation.store import Place, Received
+from services.federation.store import Asked, Place, Received
 
 MOST_HELD = 20
 """Messages of one transfer that wait for what is missing."""
@@ -75,13 +75,20 @@ def take(tx: Connection, bridge: Bridge, items: Sequence[Item], now: datetime) -
     key = bridge.keys.ring().signing(now)
     numbered = [one for item in items if (one := item.numbered) is not None]
     sides = {one.subject: bridge.side(one.subject).value for one in numbered}
-    if sides:
-        store.begin(tx, sides, now)
-    turn = Turn(bridge, key, now, store.lock(tx, list(sides)))
+    turn = Turn(bridge, key, now, store.begin(tx, sides, now) if sides else {})
     work = _Taking(turn, tx, items)
     answers = [work.take(item) for item in items]
     work.write()
     return answers
+
+
+def _asked(turn: Turn, items: Sequence[Item]) -> list[Asked]:
+    """Return what may be here already: what has come, and what waits behind it."""
+    seqs: dict[str, list[int]] = {}
+    for item in items:
+        if (one := item.numbered) is not None:
+            seqs.setdefault(one.subject, []).append(one.seq)
+    return [Asked(subject, some, turn.handovers[subject].their_seq) for subject, some in seqs.items()]
 
 
 class _Taking:
@@ -89,13 +96,13 @@ class _Taking:
 
     def __init__(self, turn: Turn, tx: Connection, items: Sequence[Item]) -> None:
         self.turn, self.tx = turn, tx
-        places = {Place(one.subject, one.seq) for item in items if (one := item.numbered) is not None}
+        self.known: dict[Place, tuple[str, str]] = {}
+        self.early: dict[str, dict[int, Received]] = {}
+        for one, receipt in store.before(tx, _asked(turn, items)) if turn.handovers else ():
+            self.known[Place(one.subject, one.seq)] = one.sha256, receipt
+            if one.seq > turn.handovers[one.subject].their_seq:
+                self.early.setdefault(one.subject, {})[one.seq] = one
         fresh = [item.found for item in items if isinstance(item.found, Opened)]
-        self.known = {place: (one.sha256, one.receipt) for place, one in store.known(tx, places).items()}
-        self.early = {
-            subject: {one.seq: one for one in some}
-            for subject, some in store.early(tx, list(turn.handovers)).items()
-        }
         self.opened: dict[Place, Opened] = {}
         # of what came early and may have its turn now, too
         held = [one for some in self.early.values() for one in some.values() if one.state == "held"]
@@ -146,9 +153,7 @@ class _Taking:
 
     def write(self) -> None:
         """Write what was taken, and what it has changed."""
-        store.receive(self.tx, list(self.received.values()))
-        store.give(self.tx, self.given)
-        self.turn.write(self.tx)
+        self.turn.write(self.tx, list(self.received.values()), self.given)
 
     def _go_on(self, subject: str) -> None:
         """Apply what has its turn now."""

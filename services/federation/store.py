@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -86,12 +86,10 @@ class Place(NamedTuple):
     seq: int
 
 
-class Known(NamedTuple):
-    """A message that has come before: its hash, and its first receipt."""
+class Before(NamedTuple):
+    """A message of the peer that is here, and its first receipt."""
 
-    subject: str
-    seq: int
-    sha256: str
+    message: Received
     receipt: str
 
 
@@ -102,17 +100,27 @@ class _Place:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Messages of a transfer that are looked for: some by their numbers, and all after another."""
+
+    subject: str
+    seqs: list[Int]
+    after: Int
+
+
+@dataclass(frozen=True)
 class _Side:
     subject: str
     side: str
 
 
 _BEGIN = sa.text(f"""
-    INSERT INTO handovers ({columns(Handover)})
+    INSERT INTO handovers AS h ({columns(Handover)})
     SELECT subject, side, 'none', '{{}}', 0, '', 0, '', :now, NULL FROM {recordset(_Side)}
     -- all write in one order, so no two of them wait for each other
     ORDER BY subject
-    ON CONFLICT DO NOTHING""")
+    ON CONFLICT (subject) DO UPDATE SET subject = h.subject  -- that locks it, and shows it as it is then
+    RETURNING {columns(Handover, "h")}""")
 _NEVER_BEGIN = sa.text(f"""
     INSERT INTO handovers ({columns(Handover)})
     SELECT subject, side, :state, '{{}}', 0, '', 0, '', :now, NULL FROM {recordset(_Side)}
@@ -121,38 +129,43 @@ _NEVER_BEGIN = sa.text(f"""
 _LOCK = sa.text(f"""
     SELECT {columns(Handover)} FROM handovers
     WHERE subject = ANY(CAST(:subjects AS text[])) ORDER BY subject FOR UPDATE""")
-_KEEP = sa.text(f"""
-    UPDATE handovers h SET (state, heard, our_seq, our_head, their_seq, their_head, since, day) =
-        (i.state, i.heard, i.our_seq, i.our_head, i.their_seq, i.their_head, i.since, i.day)
-    FROM {recordset(Handover)} WHERE h.subject = i.subject""")
-_SAY = sa.text(f"""
+_WRITE = sa.text(f"""
+    WITH kept AS (
+        UPDATE handovers h SET (state, heard, our_seq, our_head, their_seq, their_head, since, day) =
+            (i.state, i.heard, i.our_seq, i.our_head, i.their_seq, i.their_head, i.since, i.day)
+        FROM {recordset(Handover)} WHERE h.subject = i.subject),
+    ours AS MATERIALIZED (SELECT * FROM {recordset(Said, items="said")}),
     -- expired unsent, but now something waits behind it, and the peer wants every number
-    WITH all_the_same AS (UPDATE sent s SET (state, next_at) = ('waiting', i.said_at)
-        FROM {recordset(Said)}
-        WHERE i.seq > 1 AND s.subject = i.subject AND s.state = 'parked' AND s.receipt IS NULL)
-    INSERT INTO sent ({columns(Said)}, state, next_at)
-    SELECT {columns(Said)}, 'waiting', said_at FROM {recordset(Said)}""")
-_RECEIVE = sa.text(f"""
-    INSERT INTO received ({columns(Received)}) SELECT {columns(Received)} FROM {recordset(Received)}
+    all_the_same AS (
+        UPDATE sent s SET (state, next_at) = ('waiting', i.said_at) FROM ours i
+        WHERE i.seq > 1 AND s.subject = i.subject AND s.state = 'parked' AND s.receipt IS NULL),
+    said AS (
+        INSERT INTO sent ({columns(Said)}, state, next_at)
+        SELECT {columns(Said)}, 'waiting', said_at FROM ours),
+    given AS (
+        INSERT INTO receipts ({columns(Receipt)})
+        SELECT {columns(Receipt)} FROM {recordset(Receipt, items="receipts")}),
+    doubted AS (
+        INSERT INTO quarantine ({columns(Doubt)})
+        SELECT {columns(Doubt)} FROM {recordset(Doubt, items="doubts")})
+    INSERT INTO received ({columns(Received)})
+    SELECT {columns(Received)} FROM {recordset(Received, items="received")}
     ON CONFLICT (subject, seq) DO UPDATE SET (state, code) = (excluded.state, excluded.code)""")
-_GIVE = sa.text(
-    f"INSERT INTO receipts ({columns(Receipt)}) SELECT {columns(Receipt)} FROM {recordset(Receipt)}"
-)
-_DOUBT = sa.text(f"INSERT INTO quarantine ({columns(Doubt)}) SELECT {columns(Doubt)} FROM {recordset(Doubt)}")
-_KNOWN = sa.text("""
-    SELECT r.subject, r.seq, r.sha256, g.jws AS receipt
-    FROM json_to_recordset(CAST(:items AS json)) AS i(subject text, seq int)
-    JOIN received r ON r.subject = i.subject AND r.seq = i.seq
-    JOIN receipts g ON g.subject = r.subject AND g.seq = r.seq""")
-_EARLY = sa.text(f"""
-    SELECT {columns(Received, "r")}
-    FROM handovers h JOIN received r ON r.subject = h.subject AND r.seq > h.their_seq
-    WHERE h.subject = ANY(CAST(:subjects AS text[])) ORDER BY r.subject, r.seq""")
+_BEFORE = sa.text(f"""
+    SELECT {columns(Received, "r")}, coalesce(g.jws, '') AS receipt
+    FROM {recordset(Asked)}
+    JOIN received r ON r.subject = i.subject AND (r.seq > i.after OR r.seq = ANY(i.seqs))
+    LEFT JOIN receipts g ON g.subject = r.subject AND g.seq = r.seq
+    ORDER BY r.subject, r.seq""")
 
 
-def begin(tx: Connection, sides: dict[str, str], now: datetime) -> None:
-    """Have a row for each transfer, each with our part in it; those that are there stay as they are."""
-    db.run(tx, _BEGIN, [_Side(subject, side) for subject, side in sides.items()], now=now)
+def begin(tx: Connection, sides: dict[str, str], now: datetime) -> dict[str, Handover]:
+    """Have a row for each transfer, each with our part in it, and lock them all, in one order; return them.
+
+    Those that are there stay as they are.
+    """
+    rows = db.run(tx, _BEGIN, [_Side(subject, side) for subject, side in sides.items()], now=now)
+    return {row.subject: Handover(*row) for row in rows}
 
 
 def never_begin(tx: Connection, subjects: Collection[str], side: str, state: str, now: datetime) -> None:
@@ -163,55 +176,38 @@ def never_begin(tx: Connection, subjects: Collection[str], side: str, state: str
 
 def lock(tx: Connection, subjects: Collection[str]) -> dict[str, Handover]:
     """Lock transfers, in one order; return them by subject, without those that are not there."""
-    rows = tx.execute(_LOCK, {"subjects": sorted(subjects)})
+    rows = db.prepared(tx, _LOCK, subjects=sorted(subjects))
     return {row.subject: Handover(*row) for row in rows}
 
 
-def keep(tx: Connection, changed: Sequence[Handover]) -> None:
-    """Store where transfers stand."""
-    if changed:
-        db.run(tx, _KEEP, changed)
+def write(
+    tx: Connection,
+    handovers: Sequence[Handover],
+    said: Sequence[Said] = (),
+    received: Sequence[Received] = (),
+    receipts: Sequence[Receipt] = (),
+    doubts: Sequence[Doubt] = (),
+) -> None:
+    """Store where transfers stand, and what goes with it: all that a transaction has changed, at once.
 
+    Args:
+        tx: The transaction that has locked them.
+        handovers: Where they stand.
+        said: Messages of ours; the courier takes them after the commit. What has expired unsent before them
+            goes out with them: the peer refuses it, and takes its number.
+        received: Messages of the peer, or what has become of those that were stored before.
+        receipts: The first receipts of messages.
+        doubts: Messages that go into quarantine.
 
-def say(tx: Connection, some: Sequence[Said]) -> None:
-    """Store messages of ours; the courier takes them after the commit.
-
-    What has expired unsent before them goes out with them: the peer refuses it, and takes its number.
     """
-    if some:
-        db.run(tx, _SAY, some)
+    lists = {"items": handovers, "said": said, "received": received, "receipts": receipts, "doubts": doubts}
+    db.prepared(tx, _WRITE, **{name: msgspec.json.encode(some).decode() for name, some in lists.items()})
 
 
-def receive(tx: Connection, some: Sequence[Received]) -> None:
-    """Store messages of the peer, or what has become of those that were stored before."""
-    if some:
-        db.run(tx, _RECEIVE, some)
-
-
-def give(tx: Connection, some: Sequence[Receipt]) -> None:
-    """Store the first receipts of messages."""
-    if some:
-        db.run(tx, _GIVE, some)
-
-
-def doubt(tx: Connection, some: Sequence[Doubt]) -> None:
-    """Put messages into quarantine."""
-    if some:
-        db.run(tx, _DOUBT, some)
-
-
-def known(tx: Connection, places: Collection[Place]) -> dict[Place, Known]:
-    """Return those of some messages that have come before."""
-    items = [place._asdict() for place in sorted(places)]
-    return {Place(one.subject, one.seq): one for one in db.rows(Known, db.run(tx, _KNOWN, items))}
-
-
-def early(tx: Connection, subjects: Collection[str]) -> dict[str, list[Received]]:
-    """Return what has come of transfers before its turn, in order."""
-    found: dict[str, list[Received]] = {}
-    for row in tx.execute(_EARLY, {"subjects": sorted(subjects)}):
-        found.setdefault(row.subject, []).append(Received(*row))
-    return found
+def before(tx: Connection, asked: Collection[Asked]) -> list[Before]:
+    """Return those of some messages of the peer that are here, in the order of their transfers."""
+    rows = db.run(tx, _BEFORE, asked)
+    return [Before(Received(*fields), receipt) for *fields, receipt in rows]
 
 
 # ---- what waits to be sent -----------------------------------------------------------------------
@@ -269,35 +265,47 @@ class Missing:
 _LINE = sa.text("SELECT down_since, failures, probe_at, paused_at FROM line")
 _READ_ANEW = sa.text("UPDATE line SET reading_at = CAST(:now AS timestamptz)")
 _DRAW = sa.text("INSERT INTO line DEFAULT VALUES ON CONFLICT DO NOTHING")
-_PARK = sa.text("""
+_LOOK = sa.text("""
     -- what is refused as expired takes its number, so it goes out all the same where another waits behind it
     WITH late AS (SELECT subject, seq FROM sent s
-        WHERE state = 'waiting' AND expires_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
+        WHERE state = 'waiting' AND said_at <= :said AND expires_at <= :now
+            AND (leased_until IS NULL OR leased_until <= :now)
             AND NOT EXISTS (SELECT FROM sent later
                 WHERE later.subject = s.subject AND later.seq > s.seq AND later.state = 'waiting'
                     AND (later.expires_at IS NULL OR later.expires_at > :now))
-        ORDER BY subject, seq FOR UPDATE SKIP LOCKED)
-    UPDATE sent s SET state = 'parked', receipt_code = 'expired', settled_at = :now
-    FROM late l WHERE s.subject = l.subject AND s.seq = l.seq""")
-_CLAIM = sa.text("""
-    -- oldest first, and no more than a request may hold
-    WITH due AS (SELECT subject, seq, said_at, length(jws) AS size FROM sent
+        ORDER BY subject, seq FOR UPDATE SKIP LOCKED),
+    parked AS (UPDATE sent s SET (state, receipt_code, settled_at) = ('parked', 'expired', :now)
+        FROM late l WHERE s.subject = l.subject AND s.seq = l.seq)
+    SELECT down_since, failures, probe_at, paused_at FROM line""")
+_DUE = """coalesce(
+    (SELECT :now FROM sent WHERE state = 'waiting'
+        AND next_at <= :now AND (leased_until IS NULL OR leased_until <= :now) LIMIT 1),
+    (SELECT min(greatest(next_at, leased_until)) FROM sent WHERE state = 'waiting'))"""
+"""When the next message is to be sent; of a long line only the first that is due is looked at."""
+_QUICKLY = "set_config('synchronous_commit', 'off', true)"
+"""Of a commit that does not wait for the disk: what a server that falls forgets of it is only sent again."""
+_CLAIM = sa.text(f"""
+    -- oldest first, and no more than a request may hold; the search for the oldest goes along the index and
+    -- marks there what waits no more, so that no search looks at that again
+    WITH due AS (SELECT subject, seq, said_at, octet_length(jws) AS size FROM sent
         WHERE state = 'waiting' AND next_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
+            AND said_at >= (SELECT min(said_at) FROM sent WHERE state = 'waiting')
         ORDER BY said_at, subject, seq LIMIT :limit FOR UPDATE SKIP LOCKED),
     fitting AS (SELECT subject, seq,
             sum(size + 3) OVER (ORDER BY said_at, subject, seq) AS bytes FROM due),
     taken AS (UPDATE sent s SET lease = CAST(:lease AS uuid), leased_until = :until
         FROM fitting f WHERE s.subject = f.subject AND s.seq = f.seq AND f.bytes <= :bytes
         RETURNING s.subject, s.seq, s.jws, s.sha256, s.attempts, s.said_at)
-    SELECT subject, seq, jws, sha256, attempts FROM taken ORDER BY said_at, subject, seq""")
+    SELECT subject, seq, jws, sha256, attempts, {_QUICKLY} FROM taken ORDER BY said_at, subject, seq""")
 _SETTLE = sa.text(f"""
     UPDATE sent s SET (state, receipt, receipt_code, settled_at, lease, leased_until, attempts) =
         (i.state, i.receipt, i.code, :now, NULL, NULL, s.attempts + 1)
-    FROM {recordset(Settled)} WHERE s.subject = i.subject AND s.seq = i.seq AND s.state = 'waiting'""")
+    -- LIKE keeps the planner from the index of what waits, which is full of what does so no more
+    FROM {recordset(Settled)} WHERE s.subject = i.subject AND s.seq = i.seq AND s.state LIKE 'waiting'""")
 _AGAIN = sa.text(f"""
     UPDATE sent s SET (next_at, receipt_code, lease, leased_until, attempts) =
         (i.next_at, i.code, NULL, NULL, s.attempts + 1)
-    FROM {recordset(Again)} WHERE s.subject = i.subject AND s.seq = i.seq AND s.state = 'waiting'""")
+    FROM {recordset(Again)} WHERE s.subject = i.subject AND s.seq = i.seq AND s.state LIKE 'waiting'""")
 _RELEASE = sa.text("""
     UPDATE sent SET lease = NULL, leased_until = NULL
     WHERE lease = CAST(:lease AS uuid) AND state = 'waiting'""")
@@ -311,10 +319,11 @@ _MISSING = sa.text(f"""
 _AWAY = sa.text("""
     UPDATE line SET (up_since, down_since, failures, probe_at) =
         (NULL, coalesce(down_since, :now), failures + 1, CAST(:probe AS timestamptz))""")
-_BACK = sa.text("""
+_BACK = sa.text(f"""
     UPDATE line SET (up_since, down_since, failures, probe_at, skew_ms, answered_at) =
-        (coalesce(up_since, :now), NULL, 0, NULL, :skew, :now)""")
-_NEXT = sa.text("SELECT min(greatest(next_at, leased_until)) FROM sent WHERE state = 'waiting'")
+        (coalesce(up_since, :now), NULL, 0, NULL, :skew, :now)
+    RETURNING {_DUE}, {_QUICKLY}""")
+_NEXT = sa.text(f"SELECT {_DUE}")
 _SEND_AGAIN = sa.text(f"""
     WITH wanted AS (SELECT DISTINCT s.subject, s.seq FROM {recordset(_Place)}
         JOIN sent s ON s.subject = i.subject AND i.seq IN (0, s.seq) AND s.state <> 'waiting'),
@@ -330,16 +339,21 @@ _PAUSE = sa.text("""
 
 def line(tx: Connection) -> Line:
     """Return whether the peer answers, as far as is known."""
-    found = db.row(Line, tx.execute(_LINE))
-    if found is None:
-        tx.execute(_DRAW)
-        found = Line(None, 0, None, None)
-    return found
+    return db.row(Line, tx.execute(_LINE)) or _drawn(tx)
 
 
-def park_expired(tx: Connection, now: datetime) -> int:
-    """Leave to a person what has expired unsent and holds nothing up; return how many (FED-11)."""
-    return int(tx.execute(_PARK, {"now": now}).rowcount)
+def look(tx: Connection, now: datetime, lives: timedelta) -> Line:
+    """Return whether the peer answers; leave to a person what has expired and holds nothing up (FED-11).
+
+    What has expired was said at least as long ago as a message lives.
+    """
+    return db.row(Line, db.prepared(tx, _LOOK, now=now, said=now - lives)) or _drawn(tx)
+
+
+def _drawn(tx: Connection) -> Line:
+    """Return the line as it is at the beginning."""
+    tx.execute(_DRAW)
+    return Line(None, 0, None, None)
 
 
 def claim(
@@ -349,9 +363,7 @@ def claim(
 
     A lease that has passed is anybody's.
     """
-    found = tx.execute(
-        _CLAIM, {"lease": str(lease), "now": now, "until": until, "limit": limit, "bytes": size}
-    )
+    found = db.prepared(tx, _CLAIM, lease=str(lease), now=now, until=until, limit=limit, bytes=size)
     return db.rows(Claimed, found)
 
 
@@ -383,14 +395,15 @@ def away(tx: Connection, now: datetime, probe_at: datetime) -> None:
     tx.execute(_AWAY, {"now": now, "probe": probe_at})
 
 
-def back(tx: Connection, skew_ms: int, now: datetime) -> None:
-    """Store that the peer answers, and how far its clock is ahead."""
-    tx.execute(_BACK, {"skew": skew_ms, "now": now})
+def back(tx: Connection, skew_ms: int, now: datetime) -> datetime | None:
+    """Store that the peer answers, and how far its clock is ahead; return when the next message is due."""
+    found: datetime | None = db.prepared(tx, _BACK, skew=skew_ms, now=now).scalar()
+    return found
 
 
-def next_due(tx: Connection) -> datetime | None:
-    """Return when the next message is to be sent that waits."""
-    found: datetime | None = tx.scalar(_NEXT)
+def next_due(tx: Connection, now: datetime) -> datetime | None:
+    """Return when the next message is due that waits: now, or later."""
+    found: datetime | None = db.prepared(tx, _NEXT, now=now).scalar()
     return found
 
 
