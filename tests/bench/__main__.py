@@ -26,7 +26,7 @@ from services.members.accounts import handlers as accounts
 from shared import db
 from shared.settings import SERVICES
 from system import embedded
-from tests.bench import bridges, drive, http, load, reference, registry, season
+from tests.bench import bridges, drive, http, load, peers, reference, registry, season
 from tests.installation import AMQP_URI, SERVER, Installation
 
 QUICK = bool(os.environ.get("QUICK"))
@@ -114,6 +114,7 @@ def main() -> None:
     result["registry"] = country(keys)
     note("bridges")
     result["bridges"] = bridges.measure(2.0 if QUICK else bridges.SECONDS, ROUNDS)
+    result["peers"] = peers.measure(20.0 if QUICK else peers.SECONDS)
     note("the gateway")
     result["http"] = http.measure(3.0 if QUICK else 8.0)
     if not QUICK:
@@ -239,6 +240,8 @@ def show(result: dict[str, Any]) -> None:
         lines += [*_of_pages(result["registry"]), *_of_registry(result["registry"])]
     if "bridges" in result:
         lines += bridges.lines(result["bridges"])
+    if "peers" in result:
+        lines += peers.lines(result["peers"])
     lines += http.lines(result["http"])
     width = max(len(name) for name, _, _ in lines)
     print()
