@@ -130,7 +130,6 @@ KINDS: dict[str, Kind] = {
     # bridges and their operators
     "operators_only":        Kind(403, "只有团中央的管理员可以办理对接运维", "FED-11"),
     "bridge_by_province":    Kind(403, "只有团中央和省级团委可以查看跨系统转接的对接情况", "FED-11"),
-    "unknown_peer":          Kind(404, "没有通往该系统的对接", "FED-01"),
     "unknown_crossing":      Kind(404, "未找到该跨系统转接", "FED-11"),
     "operating_reason_missing": Kind(422, "请填写处理原因", "FED-11"),
     "bridge_paused":         Kind(409, "对接已经暂停", "FED-11"),

@@ -65,10 +65,6 @@ TABLE = {
     "GET /bridges/<peer>": (LOOKING, lambda t: {}),
     "GET /bridges/<peer>/handovers": (SEEING | {"elsewhere"}, lambda t: {}),
     "GET /bridges/<peer>/messages": (SEEING, lambda t: {"transfer_id": t}),
-    "GET /bridges/<peer>/passages/<int:transfer_id>": (
-        SEEING | {"school", "superior", "branch", "member"},
-        lambda t: {},
-    ),
     "GET /bridges/<peer>/evidence": (CENTRE, lambda t: {"transfer_id": t}),
     "GET /bridges/<peer>/quarantine": (LOOKING, lambda t: {}),
     "GET /bridges/<peer>/differences": (LOOKING, lambda t: {"all": "true"}),

@@ -93,7 +93,7 @@ def _decide(tx: Connection, kind: str, do: Do, reasoned: bool, fresh: Sequence[A
         if one.actor not in roots:
             refusal = Refusal("operators_only" if one.actor in acting else "not_administrator")
         elif one.item.peer != bridge.peer:
-            refusal = Refusal("unknown_peer")
+            refusal = Refusal("no_bridge")
         elif reasoned and not reason:
             refusal = Refusal("operating_reason_missing")
         if refusal is not None:
@@ -386,7 +386,6 @@ QUERIES: dict[messages.Query, QueryHandler] = {
     contract.get_bridge:         views.get_bridge,
     contract.list_handovers:     views.list_handovers,
     contract.get_messages:       views.get_messages,
-    contract.get_passage:        views.get_passage,
     contract.get_evidence:       views.get_evidence,
     contract.list_quarantine:    views.list_quarantine,
     contract.list_differences:   views.list_differences,

@@ -33,8 +33,6 @@ IN_DOUBT = Sender.HANDOVER.value
 """The record is on the way, and only the peer can say whether it takes it."""
 OPEN = tuple(str(state.value) for state in (*Sender, *Receiver) if state not in protocol.ENDS)
 """The states in which something is waited for."""
-NO_TEXTS = ("query", "status")
-"""Types that nobody but the bridges themselves reads."""
 
 
 class Standing(NamedTuple):

@@ -42,12 +42,12 @@ def here(tx: Connection, peer: str) -> Bridge:
     """Return the bridge, if it leads to this peer.
 
     Raises:
-        Refused: `unknown_peer`.
+        Refused: `no_bridge`.
 
     """
     ours = bridge_of(tx)
     if peer != ours.peer:
-        raise Refused("unknown_peer")
+        raise Refused("no_bridge")
     return ours
 
 
@@ -130,7 +130,7 @@ def get_bridge(tx: Connection, request: contract.GetBridge, actor: Actor | None)
     """Return how the bridge is, to administrators and observers of the root organisation.
 
     Raises:
-        Refused: `not_administrator`, `operators_only`, `unknown_peer`.
+        Refused: `not_administrator`, `operators_only`, `no_bridge`.
 
     """
     require_root(tx, actor)
@@ -258,7 +258,7 @@ def list_handovers(
     """Return transfers that are open, those in doubt first, then the oldest first (FED-11, FED-13).
 
     Raises:
-        Refused: `not_administrator`, `bridge_by_province`, `unknown_peer`; `bad_request` for a cursor that
+        Refused: `not_administrator`, `bridge_by_province`, `no_bridge`; `bad_request` for a cursor that
             was never given out.
 
     """
@@ -296,7 +296,7 @@ def get_messages(
     """Return the messages of one transfer, both ways, without what is sealed in them.
 
     Raises:
-        Refused: `not_administrator`, `bridge_by_province`, `unknown_peer`; `unknown_crossing`, also for
+        Refused: `not_administrator`, `bridge_by_province`, `no_bridge`; `unknown_crossing`, also for
             one that lies outside the province.
 
     """
@@ -351,71 +351,13 @@ def _message(row: store.Message, operates: bool) -> contract.MessageLine:
     )
 
 
-def get_passage(tx: Connection, request: contract.GetPassage, actor: Actor | None) -> contract.Passage:
-    """Return what was sent, receipted and decided there of a transfer, by whom (FED-13).
-
-    Raises:
-        Refused: `unknown_peer`; `unknown_crossing`: there is none, or it is not the caller's.
-
-    """
-    here(tx, request.peer)
-    own = _one(tx, "", request.transfer_id)
-    if actor is None or not (actor.person_id == own.person_id or _looks_after(tx, actor, own.org_id)):
-        raise Refused("unknown_crossing")
-    line = store.line(tx)
-    rows = [row for row in store.messages(tx, own.subject) if _tells(row)]
-    shown = [rules.shown(row.jws) for row in rows]
-    steps = [
-        contract.PassageStep(
-            ours=row.ours,
-            type=words.BridgeMessage(row.type),
-            said_at=row.said_at,
-            receipted_at=row.at,
-            organisation="" if row.ours else said.organisation,
-            phone="" if row.ours else said.phone,
-        )
-        for row, said in zip(rows, shown, strict=True)
-    ]
-    last = next((step for step in reversed(steps) if step.organisation), None)
-    return contract.Passage(
-        peer=request.peer,
-        outgoing=own.side == Side.SENDER,
-        state=words.HandoverState(own.state),
-        since=own.since,
-        down_since=line.down_since,
-        paused_at=line.paused_at,
-        organisation=last.organisation if last else "",
-        phone=last.phone if last else "",
-        steps=steps,
-    )
-
-
-def _tells(row: store.Message) -> bool:
-    """Return whether a message is a step of its transfer: a question is none, nor what was not applied."""
-    return row.type not in rules.NO_TEXTS and (row.ours or row.state in ("applied", "late"))
-
-
-def _looks_after(tx: Connection, actor: Actor, org_id: int | None) -> bool:
-    """Return whether somebody acts for an organisation, for one above it, or for one right below it.
-
-    The last is the branch into which its committee puts the member.
-    """
-    if not directory.administering(tx, [actor], observers=True):
-        return False
-    found = directory.find(tx, [actor.org_id, org_id])
-    acting, own = found.get(actor.org_id or 0), found.get(org_id or 0)
-    if acting is None or own is None:
-        return False
-    return directory.is_below(own, acting) or acting.parent_id == own.org_id
-
-
 def get_evidence(tx: Connection, request: contract.GetEvidence, actor: Actor | None) -> contract.Evidence:
     """Return the evidence of one transfer, to administrators of the root organisation (BEY-16).
 
     That it was taken is written down.
 
     Raises:
-        Refused: `not_administrator`, `operators_only`, `unknown_peer`, `unknown_crossing`.
+        Refused: `not_administrator`, `operators_only`, `no_bridge`, `unknown_crossing`.
 
     """
     require_root(tx, actor, observers=False)
@@ -440,7 +382,7 @@ def list_bridge_audit(
     """Return lines of the bridge's audit log, to the centre and, of its own, to a province (BEY-10).
 
     Raises:
-        Refused: `not_administrator`, `audit_by_province`, `unknown_peer`, `bad_request`.
+        Refused: `not_administrator`, `audit_by_province`, `no_bridge`, `bad_request`.
 
     """
     province = audit.province_of(directory.require_above(tx, actor))
@@ -457,7 +399,7 @@ def list_quarantine(
     """Return messages in quarantine, or what was decided of them, to the root organisation.
 
     Raises:
-        Refused: `not_administrator`, `operators_only`, `unknown_peer`; `bad_request` for a cursor that was
+        Refused: `not_administrator`, `operators_only`, `no_bridge`; `bad_request` for a cursor that was
             never given out.
 
     """
@@ -501,7 +443,7 @@ def list_differences(
     """Return what differs from the peer, with both lines, to the root organisation (BEY-16).
 
     Raises:
-        Refused: `not_administrator`, `operators_only`, `unknown_peer`; `bad_request` for a cursor that was
+        Refused: `not_administrator`, `operators_only`, `no_bridge`; `bad_request` for a cursor that was
             never given out.
 
     """

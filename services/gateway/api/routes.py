@@ -190,7 +190,6 @@ ROUTES = (
           lambda v: federation.ListHandovers(**v), key="cursor"),
     Route("GET", "/bridges/<peer>/messages", federation.get_messages, "一次跨系统业务的消息和回执", {"subject": str, "transfer_id": int},
           lambda v: federation.GetMessages(**v)),
-    Route("GET", "/bridges/<peer>/passages/<int:transfer_id>", federation.get_passage, "跨系统业务的进度", make=lambda v: federation.GetPassage(**v)),
     Route("GET", "/bridges/<peer>/evidence", federation.get_evidence, "一次跨系统业务的证据", {"subject": str, "transfer_id": int},
           lambda v: federation.GetEvidence(**v)),
     Route("GET", "/bridges/<peer>/quarantine", federation.list_quarantine, "隔离的消息", {"decided": bool, "after": str, "limit": int},

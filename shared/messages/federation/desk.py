@@ -275,48 +275,6 @@ class TransferMessages(msgspec.Struct, frozen=True, kw_only=True):
 get_messages = Query("federation", "get_messages", GetMessages, TransferMessages)
 
 
-class GetPassage(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask what was sent, receipted and decided there of a transfer, by whom (FED-13).
-
-    For its member, and for administrators and observers of the organisation on our side, of those above it
-    and of the branch that was assigned.
-    """
-
-    peer: Word
-    transfer_id: TransferId
-
-
-class PassageStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step: what was said by whom (`ours`), when, and since when the other side has it in writing.
-
-    `organisation` and `phone`: at whose desk it lies, or who has decided; empty where the step names none.
-    """
-
-    ours: bool
-    type: words.BridgeMessage
-    said_at: Instant
-    receipted_at: Instant | None
-    organisation: str
-    phone: str
-
-
-class Passage(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a transfer has come on its way across; `down_since`: since when the peer does not answer."""
-
-    peer: str
-    outgoing: bool
-    state: words.HandoverState
-    since: Instant
-    down_since: Instant | None
-    paused_at: Instant | None
-    organisation: str
-    phone: str
-    steps: list[PassageStep]
-
-
-get_passage = Query("federation", "get_passage", GetPassage, Passage)
-
-
 class GetEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the evidence of one transfer, by its `subject` or by our number; one of the two (BEY-16).
 

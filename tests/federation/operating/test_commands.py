@@ -109,7 +109,7 @@ def test_operators_alone(here, everything, command):
         (NOBODY, "not_administrator"),
     ):
         assert do(here, command, actor, **fields(command)) == code
-    assert do(here, command, ROOT, peer="GD", **fields(command)) == "unknown_peer"
+    assert do(here, command, ROOT, peer="GD", **fields(command)) == "no_bridge"
     assert snapshot(here) == before
 
 
