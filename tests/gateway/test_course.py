@@ -7,6 +7,7 @@ import flask
 import msgspec
 import pytest
 
+from services.gateway import kit
 from services.gateway.kit import language
 from services.gateway.pages import course, own
 from shared import clock
@@ -100,15 +101,17 @@ def test_at_whose_desk():
 def test_the_card_of_the_member(monkeypatch):
     """FED-13, BEY-02: the card says who has it over there, since when, whom to call; none is urged there."""
     monkeypatch.setattr(clock, "now", lambda: LATER)
-    there = SimpleNamespace(short_name="清华", full_name="清华大学团委", phone="010-1")
-    left = SimpleNamespace(short_name="1班", full_name="1班团支部", phone="027-1")
+    there = SimpleNamespace(short_name="团委", full_name="清华大学团委", phone="010-1", system="BJ")
+    left = SimpleNamespace(short_name="1班", full_name="1班团支部", phone="027-1", system="national")
     orgs = {THERE: there, CLASS: left}
     found = progress(LEAVING, 2, "pending_remote", TrailEvent.APPROVE)
-    assert own._now(found, orgs).title == "等待北京系统 · 清华签收,已等8天", "it may not even be there"
+    assert own._now(found, orgs).title == "等待北京系统 · 清华大学团委签收,已等8天", (
+        "it may not even be there"
+    )
     found = msgspec.structs.replace(found, receipted_at=NOON)
     card = own._now(found, orgs)
     assert (card.title, card.phone, card.may_urge) == (
-        "现在由北京系统 · 清华办理,已等8天",
+        "现在由北京系统 · 清华大学团委办理,已等8天",
         "010-1",
         False,
     )
@@ -119,6 +122,23 @@ def test_the_card_of_the_member(monkeypatch):
     assert own._now(found, orgs).phone == "027-1", "nobody there has a number: whom one leaves is asked"
     here = progress(LEAVING, 1, "pending_out")
     assert own._now(here, orgs).may_urge and own._now(here, orgs).plain == ""
+
+
+def test_the_card_without_an_open_node():
+    """BEY-02: while the system checks, nobody has to decide, so nothing happens where nobody does."""
+    here = progress(LEAVING, 1, "pending_out")
+    assert own._now(here, {}).then == OnExpiry.RETURN.zh
+    checking = msgspec.structs.replace(
+        here.transfer, state=TransferState.CHECKING, node_opened_at=None, expires_at=None, on_expiry=None
+    )
+    assert own._now(msgspec.structs.replace(here, transfer=checking), {}).then == ""
+
+
+def test_an_organisation_of_another_system_is_called_by_its_whole_name():
+    """FED-08: what it is called for short over there says nothing here."""
+    named = {"short_name": "第1支部", "full_name": "共青团晋江市陈埭镇第1支部委员会"}
+    assert kit.name_here(SimpleNamespace(**named, system="FJ")) == named["full_name"]
+    assert kit.name_here(SimpleNamespace(**named, system="national")) == "第1支部"
 
 
 @pytest.mark.rule("FED-13")

@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 from services.gateway import kit
 from services.gateway.app import create_app
 from services.gateway.kit import assets, form
-from services.gateway.kit.page import since
+from services.gateway.kit.page import due, since
 from shared import clock
 from shared.errors import Refused
 from shared.messages import limits
@@ -243,6 +243,15 @@ def test_instants_are_told_as_people_say_them(application):
         ago = [since(clock.now() - dt.timedelta(**{unit: n})) for unit, n in told.items()]
         assert ago == ["刚刚", "3分钟前", "5小时前", "9天前", "5个月前"]
         assert since(clock.now() + dt.timedelta(days=9, hours=1)) == "9天后"
+
+
+def test_a_deadline_is_as_far_however_it_is_told(application):
+    """What is left of it is whole days, on the last one whole hours, as a chip and in a line."""
+    told = {"9天": dt.timedelta(days=9, hours=23), "5小时": dt.timedelta(hours=5, minutes=50)}
+    with application.test_request_context():
+        for left, away in told.items():
+            until = clock.now() + away
+            assert (due(until)[0], since(until)) == (f"剩{left}", f"{left}后")
 
 
 def test_macros_need_nothing_handed_to_them(application):

@@ -32,6 +32,12 @@ def test_every_code_has_words_in_both_languages(codes):
     assert codes.known("of another version") is None and codes.known("") is None
 
 
+def test_a_transfer_stands_behind_the_list_of_them():
+    """UI-05: the page of a transfer says of an office where in its menu it stands."""
+    assert menu.entry("/transfers/7").path == menu.entry("/list").path == "/list"
+    assert menu.section("/transfers/7").zh == "业务办理" and menu.entry("/transfersome") is None
+
+
 @pytest.mark.rule("UI-09", "UI-10", "UI-11", "UI-12", "UI-13")
 def test_the_menu_leads_somewhere():
     """UI-09..13: every entry of the menu is a page, in one section, with a name in both languages.

@@ -150,3 +150,35 @@ def known(town: Town, system: str, of: str) -> int:
     statement = "SELECT count(*) FROM org_directory WHERE system = :of AND peer_code IS NOT NULL"
     with town.engine(bridge(system)).connect() as tx:
         return int(tx.scalar(sa.text(statement), {"of": of}) or 0)
+
+
+_STUCK = sa.text("""
+    INSERT INTO handovers
+    SELECT h.subject || '-' || n, 'sender', CASE WHEN n <= 12 THEN 'handover' ELSE 'offered' END, '{}', 1,
+        h.our_head, 0, h.their_head, now() - n * interval '3 minutes', h.day
+    FROM handovers h, generate_series(1, :n) n WHERE h.subject = :one""")
+_SET_ASIDE = sa.text("""
+    WITH rows AS (
+        INSERT INTO received
+        SELECT r.subject || '-' || n, 1, r.type, r.sha256, r.jws, r.said_at, r.received_at, 'quarantined',
+            'integrated at offered'
+        FROM received r, generate_series(1, :n) n WHERE r.subject = :one AND r.seq = 1
+        RETURNING subject, seq)
+    INSERT INTO quarantine (subject, seq, why, found_at)
+    SELECT subject, seq, 'integrated at offered', now() - interval '2 days' FROM rows""")
+_DIFFERING = sa.text("""
+    INSERT INTO differences (subject, kind, day, ours, theirs, found_at, seen_at)
+    SELECT :one || '-' || n, (ARRAY['state', 'missing_there', 'chain'])[1 + n % 3], current_date, '', '',
+        now(), now()
+    FROM generate_series(1, :n) n""")
+_COMPARED = sa.text("""
+    INSERT INTO reconciliations (day, compared_at, transfers, differing)
+    SELECT current_date - n, now(), 300, CASE WHEN n = 25 THEN 3 ELSE 0 END FROM generate_series(1, 30) n""")
+
+
+def bad_week(town: Town, subject: str, stuck: int, set_aside: int, differing: int) -> None:
+    """Multiply a transfer that has gone to Beijing: stuck, set aside, differing; the last days compared."""
+    with town.engine("federation_bj").begin() as tx:
+        for statement, n in ((_STUCK, stuck), (_SET_ASIDE, set_aside), (_DIFFERING, differing)):
+            tx.execute(statement, {"one": subject, "n": n})
+        tx.execute(_COMPARED)

@@ -14,7 +14,7 @@ from services.gateway.app import create_app
 from shared.bus.rpc import RpcClient
 from system import synthetic, world
 from tests.system import fullhouse
-from tests.system.bridged import bridged, until
+from tests.system.bridged import bad_week, bridged, until
 from tests.system.fullhouse import CLASS, PROVINCE, ROOT, Office, request_of
 from tests.system.visitor import CHROMIUM, Visitor
 
@@ -23,30 +23,6 @@ pytestmark = pytest.mark.skipif(
 )
 FIRST = 4_800_001
 STUCK, SET_ASIDE, DIFFERING = 400, 200, 21
-_STUCK = sa.text("""
-    INSERT INTO handovers
-    SELECT h.subject || '-' || n, 'sender', CASE WHEN n <= 12 THEN 'handover' ELSE 'offered' END, '{}', 1,
-        h.our_head, 0, h.their_head, now() - n * interval '3 minutes', h.day
-    FROM handovers h, generate_series(1, :n) n WHERE h.subject = :one""")
-_SET_ASIDE = sa.text("""
-    WITH rows AS (
-        INSERT INTO received
-        SELECT r.subject || '-' || n, 1, r.type, r.sha256, r.jws, r.said_at, r.received_at, 'quarantined',
-            'integrated at offered'
-        FROM received r, generate_series(1, :n) n WHERE r.subject = :one AND r.seq = 1
-        RETURNING subject, seq)
-    INSERT INTO quarantine (subject, seq, why, found_at)
-    SELECT subject, seq, 'integrated at offered', now() - interval '2 days' FROM rows""")
-_DIFFERING = sa.text("""
-    INSERT INTO differences (subject, kind, day, ours, theirs, found_at, seen_at)
-    SELECT :one || '-' || n, (ARRAY['state', 'missing_there', 'chain'])[1 + n % 3], current_date, '', '',
-        now(), now()
-    FROM generate_series(1, :n) n""")
-
-
-_COMPARED = sa.text("""
-    INSERT INTO reconciliations (day, compared_at, transfers, differing)
-    SELECT current_date - n, now(), 300, CASE WHEN n = 25 THEN 3 ELSE 0 END FROM generate_series(1, 30) n""")
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +54,7 @@ def house(first_town, tmp_path_factory):
             beijing.decide(f"national:{one}", "accept")
             school.wait(one, "completed", 40)
         until(lambda: f"national:{ids[2]}" in beijing.cases(), 20)
-        with town.engine("federation_bj").begin() as tx:
-            values = {"one": f"national:{ids[0]}"}
-            tx.execute(_STUCK, {**values, "n": STUCK})
-            tx.execute(_SET_ASIDE, {**values, "n": SET_ASIDE})
-            tx.execute(_DIFFERING, {**values, "n": DIFFERING})
-            tx.execute(_COMPARED)
+        bad_week(town, f"national:{ids[0]}", STUCK, SET_ASIDE, DIFFERING)
         server = make_server("127.0.0.1", 0, app, threaded=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield town, f"http://127.0.0.1:{server.server_port}", ids
@@ -135,8 +106,6 @@ def test_how_bridges_are(look):
     root.click("summary:has-text('恢复发送')")
     root.click("button:has-text('确认恢复')")
     assert "已恢复" in seen(root)
-    root.click("button:has-text('立即对账')")
-    assert "已开始对账" in seen(root)
 
 
 @pytest.mark.rule("FED-11")
@@ -202,6 +171,20 @@ def test_what_differs(look):
     root.click("summary:has-text('处理所选')")
     root.click("button:has-text('确认处理')")
     assert "已处理1处差异" in seen(root) and rows.count() == DIFFERING - 1
+
+
+def test_days_are_compared(look):
+    """BEY-16: comparing is asked for, and the page shows by itself what came of it."""
+    root = look(ROOT, 1440)
+    root.go("/bridges/BJ")
+    facts = root.page.locator("#facts")
+    assert f"{STUCK}处差异待处理" not in facts.inner_text()
+    root.click("button:has-text('立即对账')")
+    assert "已开始对账" in seen(root)
+    root.page.wait_for_selector("#compared[hx-get]")
+    root.look()
+    root.page.wait_for_selector("#compared:not([hx-get])", timeout=90_000)
+    assert f"{STUCK}处差异待处理" in facts.inner_text()
 
 
 @pytest.mark.rule("FED-11")

@@ -118,8 +118,13 @@ def of(kind: str, school: bool, top: bool = False) -> tuple[Section, ...]:
     return tuple(shown)
 
 
+_BEHIND = {"/list": "/transfers/"}
+"""Where the pages stand to which an entry leads, unless that is below its own address."""
+
+
 def _is_at(entry: Entry, path: str) -> bool:
-    return path == entry.path or path.startswith(f"{entry.path}/")
+    below = _BEHIND.get(entry.path, f"{entry.path}/")
+    return path == entry.path or path.startswith(below)
 
 
 def section(path: str) -> Section | None:

@@ -37,7 +37,7 @@ from services.gateway.kit.table import Column
 from shared import clock, errors
 from shared.errors import Refusal, Refused
 from shared.messages import members, orgs, words
-from shared.messages.words import BridgeReason, Code, Rejection
+from shared.messages.words import BridgeReason, Code, Rejection, System
 
 blueprint = Blueprint("pages", __name__)
 # Macros see what all templates have, but not what a page is rendered with.
@@ -78,6 +78,16 @@ def called_here(name: str) -> str:
 
 
 @blueprint.app_template_global()
+def name_here(org: Any) -> str:
+    """Return the short name of an organisation, of one of another system the whole one.
+
+    What that is called for short over there says nothing here (FED-08).
+    """
+    here = org.system == System.NATIONAL and org.short_name
+    return str(org.short_name if here else org.full_name)
+
+
+@blueprint.app_template_global()
 def policy_name(key: str) -> str:
     """Return what a policy's key, `national@2026`, is called."""
     name, _at, version = key.partition("@")
@@ -112,9 +122,14 @@ def exactly(value: datetime | None) -> str:
 def since(value: datetime) -> str:
     """Return how long ago an instant was, or when it will be, as people say it; no seconds.
 
-    Days are counted up to two months: "1 week" would be anything from five days to ten.
+    Days are counted up to two months: "1 week" would be anything from five days to ten. What is left is
+    counted as `due` does, in days and hours that are whole: a deadline is as far in both.
     """
     away = value - clock.now()
+    for whole in (timedelta(days=1), timedelta(hours=1)):
+        if away >= whole:
+            away -= away % whole
+            break
     if abs(away) < timedelta(minutes=1):
         return _("刚刚")
     locale = LOCALES[language()]

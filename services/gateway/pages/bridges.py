@@ -464,7 +464,7 @@ def act_on_bridge(peer: str, act: str) -> Any:
     _peer(peer)
     if act == "reconcile":
         asked = federation.ReconcileNow(command_id=said.command_id, peer=peer, day=said.day)
-        _send(federation.reconcile_now, [asked], N_("已开始对账,几分钟后刷新本页查看结果。"))
+        _send(federation.reconcile_now, [asked], N_("已开始对账,结果会显示在本页。"))
     elif act == "pause":
         pause = federation.PauseBridge(command_id=said.command_id, peer=peer, reason=said.reason)
         _send(federation.pause_bridges, [pause], N_("已暂停。对方发来的照常接收。"))

@@ -34,6 +34,7 @@ def gallery() -> Any:
     org = SimpleNamespace(
         short_name="计算机科学与技术学院2022级软件工程专业1班团支部",
         full_name="共青团湖北省武汉市洪山区武汉大学计算机科学与技术学院2022级软件工程专业1班支部委员会",
+        system="national",
     )
     return kit.render(
         "gallery.html",

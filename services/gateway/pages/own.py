@@ -50,7 +50,7 @@ class Now:
     """Who has it now, and for how long."""
     until: datetime | None
     then: str
-    """What happens where nobody decides."""
+    """What happens where nobody decides, empty while nobody has to."""
     phone: str
     transfer_id: int
     may_urge: bool
@@ -75,7 +75,7 @@ def _now(progress: Any, found: dict[int, Any]) -> Now | None:
     there = course.system_of(item) if course.is_there(item) else ""
     called = desk.organisation if desk is not None else item.target_name if there else ""
     if office is not None and not called:
-        called = office.short_name or office.full_name
+        called = kit.name_here(office)
     if there and called:
         called = f"{there} · {called}"
     phone = desk.phone if desk is not None else ""
@@ -102,12 +102,17 @@ def _now(progress: Any, found: dict[int, Any]) -> Now | None:
         state=item.state,
         title=title,
         until=item.expires_at,
-        then=kit.word(item.on_expiry if item.expires_at and item.on_expiry else OnExpiry.REMIND),
+        then=_then(item) if item.node_opened_at and (item.expires_at or not there) else "",
         phone=phone,
         transfer_id=item.transfer_id,
         may_urge=since is not None and now - since >= URGED_AFTER and not course.is_there(item),
         plain=course.now_there(progress, mine=True),
     )
+
+
+def _then(item: Any) -> str:
+    """Return what happens to an open node where nobody decides."""
+    return kit.word(item.on_expiry if item.expires_at and item.on_expiry else OnExpiry.REMIND)
 
 
 def _can_start(profile: Any) -> bool:
