@@ -654,6 +654,15 @@ def _shown(row: store.Transfer, checks: Sequence[Check] = (), cursor: str = "") 
     return contract.Transfer(**dict(fields), checks=list(checks), cursor=cursor or _cursor(row, ""))
 
 
+def _to_office(row: store.Transfer) -> store.Transfer:
+    """Return a transfer as offices read it: of who has left for another system nothing to reach them by.
+
+    The old branch finds the stay and where it led, nothing else (FED-12).
+    """
+    gone = row.peer and row.initiator != Initiator.PEER and row.state == State.COMPLETED
+    return row._replace(contact="", place_address="", remark="") if gone else row
+
+
 def _cursor(row: store.Transfer, sort: str, names: Mapping[int, str] | None = None) -> str:
     """Return the place of an open node in a list, as `domain.place_in_list` reads it."""
     if row.node_opened_at is None:
@@ -710,7 +719,7 @@ def get_transfer(tx: Connection, request: contract.GetTransfer, actor: Actor | N
     is_starter = is_party and actor.org_id == row.initiator_org_id
     found = waiting.checks(tx, [row.transfer_id] if row.waiting_org_id else [])
     return contract.Progress(
-        transfer=_shown(row, found.get(row.transfer_id, ())),
+        transfer=_shown(row if is_member else _to_office(row), found.get(row.transfer_id, ())),
         path=_path_ahead(tx, row),
         steps=store.steps(tx, request.transfer_id),
         may_withdraw=domain.may_withdraw(row.withdraw, row.initiator, is_member, is_starter),
@@ -758,7 +767,7 @@ def list_started(
         raise Refused.of(refusal)
     limit = max(1, min(request.limit, 500))
     rows = store.started(tx, org_id, request, limit)
-    return [_shown(row) for row in rows]
+    return [_shown(_to_office(row)) for row in rows]
 
 
 def count_transfers(tx: Connection, request: contract.Counts, actor: Actor | None) -> list[contract.Count]:

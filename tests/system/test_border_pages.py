@@ -155,3 +155,14 @@ def test_who_has_left(visit, house, town, browser):
     asked = {**asked, "source_branch_id": CLASS, "command_id": str(uuid.uuid4())}
     answer = browser.post("/api/v1/transfers", headers=person.headers, json={"items": [asked]}).json
     person.wait(answer["results"][0]["transfer_id"], "refused")
+
+
+def test_the_old_branch_finds_the_stay(visit, house):
+    """FED-12: it reads that somebody has left, and where to; nothing by which to reach them."""
+    school = visit(world.administrator_of(CLASS))
+    school.go(f"/transfers/{house.left}")
+    said = seen(school)
+    assert border.LONGEST[:20] in said and "完成" in said and "转出团支部" in said
+    assert "199 0000 0001" not in said and "九月入学" not in said and "沙河高教园" not in said
+    assert "业务办理" in school.page.inner_text("nav.crumbs")
+    school.look()

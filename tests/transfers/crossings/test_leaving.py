@@ -282,6 +282,31 @@ def test_to_the_end(tx):
     assert [topic for topic, _ in said(tx)] == ["remote_opened", "handover_opened"], "the rest it knows"
 
 
+@pytest.mark.rule("FED-12")
+def test_what_the_old_branch_reads(tx):
+    """FED-12: of who has left it finds where the membership was and went, and nothing to reach them by."""
+    one = handed_over(tx, contact="199 0000 0001", remark="住亲属家中")
+    member = store.one(tx, one).member_id
+
+    def read(actor):
+        item = handlers.get_transfer(tx, contract.GetTransfer(transfer_id=one), actor).transfer
+        return item.source_branch_id, item.target_org_id, item.contact, item.place_address, item.remark
+
+    def listed(org):
+        found = handlers.list_started(tx, contract.ListStarted(side="source"), admin(org))
+        return next((item.contact, item.remark) for item in found if item.transfer_id == one)
+
+    whole, own = (CLASS, THERE, "199 0000 0001", "某地", "住亲属家中"), Actor(member)
+    assert read(admin(CLASS)) == read(own) == whole and listed(SCHOOL) == ("199 0000 0001", "住亲属家中")
+
+    crossings.on_remote_integrated(tx, [integrated(one)])
+    handlers.on_member_moved(tx, [MemberMoved(transfer_id=one, member_id=member, branch_id=THERE)])
+
+    assert read(own) == whole
+    for org in (CLASS, SCHOOL):
+        assert read(admin(org)) == (CLASS, THERE, "", "", "") and listed(org) == ("", "")
+
+
 def test_refused_over_there(tx):
     """FED-10: the peer's reason is the member's; the member is let go; the peer is not told its own word."""
     waits, handing, back = leave(tx), handed_over(tx), handed_over(tx)
