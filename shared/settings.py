@@ -113,6 +113,11 @@ class Environment:
         return Wrong(f"{name} is {self.text(name)!r}; it has to be {wanted} (docs/settings.md)")
 
 
+def say(more: Mapping[str, str]) -> None:
+    """Set what this process has found out itself, before any of it is read."""
+    os.environ.update(more)
+
+
 def inherited(more: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for a program that this process starts: its own, and some more."""
     return {**os.environ, **more}

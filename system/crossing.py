@@ -6,7 +6,6 @@ The programs are those of `make peers`; an installation without the tests has no
 from __future__ import annotations
 
 import importlib.util
-import os
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from shared import settings
 from shared.messages import transfers
 from shared.messages.words import PEERS
 from system import world
@@ -121,7 +121,7 @@ def beside(folder: Path) -> Peers | None:
     if not (importlib.util.find_spec("tests") and importlib.util.find_spec(PROGRAMS)):
         return None
     peers = Peers(folder)
-    os.environ.update(peers.environment())
+    settings.say(peers.environment())
     return peers
 
 
