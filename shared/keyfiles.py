@@ -82,6 +82,15 @@ class Key:
         return not self.revoked and self.valid_from <= time < self.valid_until
 
 
+def lasts(keys: Iterable[Key], now: datetime) -> timedelta:
+    """Return for how long there is a key that is believed; those that follow each other count as one."""
+    until = now
+    for key in sorted(keys, key=lambda one: one.valid_from):
+        if not key.revoked and key.valid_from <= until:
+            until = max(until, key.valid_until)
+    return until - now
+
+
 class Files:
     """The key files of a folder; what is changed in them counts from the next look on."""
 

@@ -136,6 +136,11 @@ BRIDGE_COMPARED = Gauge(
 BRIDGE_KEY_DAYS = Gauge(
     "tuanqiao_bridge_key_days", "Days for which the keys of a side last; 0: there is none", ["peer", "side"]
 )
+REGISTRY_KEY_DAYS = Gauge(
+    "tuanqiao_registry_key_days",
+    "Days for which the keys last that a system's registry is sealed for; 0: there is none",
+    ["peer"],
+)
 BRIDGE_SKEW = Gauge("tuanqiao_bridge_skew_seconds", "How far the peer's clock is ahead", ["peer"])
 
 BACKUP_AGE = Gauge(

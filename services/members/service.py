@@ -9,7 +9,7 @@ from services.members.accounts import captcha
 from services.members.accounts import handlers as accounts
 from services.members.accounts import store as accounts_store
 from services.members.crossings import handlers as crossings
-from services.members.crossings import homes
+from services.members.crossings import homes, seals
 from services.members.entering import handlers as entering
 from services.members.entering import imports
 from services.members.founding import handlers as founding
@@ -24,7 +24,7 @@ from services.members.posts import handlers as posts
 from services.members.records import handlers as records
 from services.members.records import showing
 from services.members.retentions import handlers as retentions
-from shared import clock, directory
+from shared import clock, directory, metrics
 from shared.bus.service import BusService, Machinery
 from shared.messages import federation, orgs, scheduler, transfers
 from shared.messages import members as contract
@@ -122,7 +122,12 @@ class Service(BusService):
         contract.list_audit: log.answer,
     }
     of_others = staticmethod(directory.of_others)
-    gauges = staticmethod(lists.gauges)
+
+    @staticmethod
+    def gauges(tx: Connection) -> list[metrics.Reading]:
+        """Return what was counted today, and how long the registries' keys last."""
+        return [*lists.gauges(tx), *seals.gauges(settings.of(tx).peers, clock.now())]
+
     loops = (graduation.CONVERT, imports.ENTER, identity.CHECK, log.loop)
 
     @classmethod

@@ -30,6 +30,7 @@ class Settings:
         retention_from_request: Whether the months of a retention count from the request (GRAD-27).
         identity_url: Address of the identity check (MEM-17); empty: everybody stays unchecked.
         identity_token: What the identity check is asked with.
+        peers: The other systems that a bridge leads to (FED-01).
 
     """
 
@@ -43,6 +44,7 @@ class Settings:
     retention_from_request: bool = False
     identity_url: str = ""
     identity_token: str = field(default="", repr=False)
+    peers: tuple[str, ...] = ()
 
 
 def read(environment: Environment, common: Common) -> Settings:
@@ -67,6 +69,7 @@ def read(environment: Environment, common: Common) -> Settings:
         == "marked",
         identity_url=environment.text("TUANQIAO_IDENTITY_URL"),
         identity_token=environment.text("TUANQIAO_IDENTITY_TOKEN"),
+        peers=common.peers,
     )
 
 

@@ -22,6 +22,7 @@ from shared import audit, clock, directory, metrics
 from shared.audit import Entry, by
 from shared.errors import Refused
 from shared.identity import Actor
+from shared.keyfiles import lasts
 from shared.messages import federation as contract
 from shared.messages import words
 from shared.messages.audit import AuditLine
@@ -212,16 +213,8 @@ def _key(key: Key, own: bool, in_use: bool, now: datetime) -> contract.BridgeKey
 
 def key_days_left(bridge: Bridge, now: datetime) -> tuple[float, float]:
     """Return for how many days we can sign, and believe the peer, with the keys that are here; 0 for none."""
-    ring = bridge.keys.ring()
-    lasts: list[float] = []
-    for some in (ring.own, ring.peer.values()):
-        # the keys of before and of after count as one, where one follows the other
-        until = now
-        for key in sorted(some, key=lambda one: one.valid_from):
-            if not key.revoked and key.valid_from <= until:
-                until = max(until, key.valid_until)
-        lasts.append((until - now).total_seconds() / metrics.DAY)
-    return lasts[0], lasts[1]
+    ring, day = bridge.keys.ring(), timedelta(seconds=metrics.DAY)
+    return lasts(ring.own, now) / day, lasts(ring.peer.values(), now) / day
 
 
 def gauges(tx: Connection) -> list[metrics.Reading]:

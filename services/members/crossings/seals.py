@@ -10,8 +10,8 @@ sent it the bridge has proved by another key.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -22,10 +22,11 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 
 from services.members.sealing.keys import keys
-from shared.keyfiles import OWN, Files, Key, KeyFile, is_whole, read
+from shared import metrics
+from shared.keyfiles import OWN, Files, Key, KeyFile, is_whole, lasts, read
 from shared.messages.federation import Jwe
 from shared.messages.sealed import SealedPerson, SealedRecord
-from shared.messages.words import PEERS
+from shared.messages.words import PEERS, System
 from shared.strict import b64url_bytes, is_canonical, read_json
 
 ALG, ENC = "ECDH-ES", "A256GCM"
@@ -160,6 +161,23 @@ def _checked(text: str, typ: str, own: Mapping[str, Key]) -> Key:
     if header.kid not in own:
         raise ValueError
     return own[header.kid]
+
+
+def gauges(peers: Collection[str], now: datetime) -> list[metrics.Reading]:
+    """Return for how many days there is a key to seal with for each peer, and one that they seal for us with.
+
+    A folder with a file that is no key has none. Nothing where no bridge leads anywhere.
+    """
+    try:
+        found = registry().files.keys()
+    except ValueError:
+        found = {}
+    parts = {System.NATIONAL: OWN, **{System(peer): peer for peer in peers}} if peers else {}
+    day = timedelta(seconds=metrics.DAY)
+    return [
+        (metrics.REGISTRY_KEY_DAYS, (str(system),), lasts(found.get(part, ()), now) / day)
+        for system, part in parts.items()
+    ]
 
 
 def size(said: SealedPerson | SealedRecord) -> int:

@@ -269,6 +269,26 @@ def test_without_a_key_nothing_is_sealed(tmp_path):
         here.seal("BJ", PERSON, now)
 
 
+def test_how_long_keys_last(tmp_path, monkeypatch):
+    """Of each system that a bridge leads to, and of ours; what is missing, or no key, lasts no day."""
+    now = clock.now()
+    for name in ("here", "there"):
+        seals.make_keys(tmp_path / name, now)
+    here, there = Registry(tmp_path / "here"), Registry(tmp_path / "there")
+    monkeypatch.setattr(seals, "registry", lambda: here)
+    here.files.add("BJ", there.files.published()[0])
+
+    def days(at=now):
+        return {labels[0]: round(value) for _, labels, value in seals.gauges(("BJ", "GD"), at)}
+
+    assert days() == {"national": 365, "BJ": 365, "GD": 0} and seals.gauges((), now) == []
+    assert days(now + timedelta(days=360))["BJ"] == 5 and days(now + LIFE)["BJ"] == 0
+    here.files.add("BJ", seals.rotate(tmp_path / "there", now + timedelta(days=360)))
+    assert days()["BJ"] == 726, "the keys that follow each other count as one"
+    (tmp_path / "here" / "registry" / "BJ" / "broken.jwk").write_text("{")
+    assert set(days().values()) == {0}
+
+
 def test_keys_are_made_once(tmp_path):
     """`tuanqiao keys` makes the first key and leaves what is there; the private file is its owner's alone."""
     seals.make_keys(tmp_path, clock.now())
