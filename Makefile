@@ -46,7 +46,7 @@ storm-bridges: tools ## Members go to three other systems and come, while all of
 outages: tools ## Take each database away under load, in five ways (MINUTES=10 WAYS= DATABASES=)
 	@.venv/bin/python -W ignore -m tests.storm.outages
 
-bench: tools ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes)
+bench: tools ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes; PEERS=1: beside DBOS and Celery, too)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.bench
 
 figures: tools ## Measure the pages: milliseconds, KB, height, presses of Tab (PAGES= ROUNDS=20)
@@ -82,3 +82,4 @@ lint: tools ## Format check, walls between services, types, spelling, templates,
 lock: ## Lock what runs and what tests the product, with hashes (needs uv)
 	@$(LOCK) requirements.in -o requirements.lock
 	@$(LOCK) -c requirements.lock requirements-tests.in -o requirements-tests.lock
+	@$(LOCK) tests/bench/frameworks/requirements.in -o tests/bench/frameworks/requirements.lock

@@ -1,6 +1,7 @@
 """`make bench`: the whole system beside its own bare SQL, in one run.
 
-It runs on real RabbitMQ and PostgreSQL with default durability.
+It runs on real RabbitMQ and PostgreSQL with default durability. `PEERS=1` runs DBOS and Celery beside it,
+on the same facts, in turn with ours; `QUICK=1` takes less time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from shared import db
 from shared.settings import SERVICES
 from system import embedded
 from tests.bench import bridges, drive, http, load, peers, reference, registry, season
+from tests.bench.frameworks import run
 from tests.installation import AMQP_URI, SERVER, Installation
 
 QUICK = bool(os.environ.get("QUICK"))
@@ -114,7 +116,7 @@ def main() -> None:
     result["registry"] = country(keys)
     note("bridges")
     result["bridges"] = bridges.measure(2.0 if QUICK else bridges.SECONDS, ROUNDS)
-    result["peers"] = peers.measure(20.0 if QUICK else peers.SECONDS)
+    result["bridge_peers"] = peers.measure(20.0 if QUICK else peers.SECONDS)
     note("the gateway")
     result["http"] = http.measure(3.0 if QUICK else 8.0)
     if not QUICK:
@@ -135,8 +137,10 @@ def transfers(keys: Path, url: str) -> dict[str, Any]:
         seen = drive.latency(bench.installation, bench.members, bench.schools, 20, 15 if QUICK else 30)
         note("idle")
         idle = bench.idle(10 if QUICK else 20)
+        others = frameworks(bench) if os.environ.get("PEERS") else None
     db.drop_database(url)
     return {
+        "peers": others,
         "raw": rows,
         "latency": seen,
         "latency_p50_ms": seen["p50"],
@@ -167,6 +171,23 @@ def rounds(bench: Bench, url: str) -> dict[str, list[float]]:
         rows["bulk"].append(bench.bulk(seconds))
         rows["singles"].append(bench.singles(seconds))
         note("  " + ", ".join(f"{name} {values[-1]:,.0f}/s" for name, values in rows.items()))
+    return rows
+
+
+def frameworks(bench: Bench) -> dict[str, list[float]]:
+    """Return transfers per second of ours and of other frameworks; they take turns."""
+    seconds = 4.0 if QUICK else 8.0
+    tables = run.Tables(f"tq_frameworks_{os.getpid()}", 100_000 + int(60_000 * seconds))
+    rows: dict[str, list[float]] = {name: [] for name in ("bulk", "singles", *run.WAYS)}
+    try:
+        for number in range(1, ROUNDS + 1):
+            note(f"other frameworks, round {number} of {ROUNDS}")
+            rows["bulk"].append(bench.bulk(seconds))
+            rows["singles"].append(bench.singles(seconds))
+            for name, way in run.WAYS.items():
+                rows[name].append(way(tables, seconds))
+    finally:
+        tables.close()
     return rows
 
 
@@ -240,9 +261,11 @@ def show(result: dict[str, Any]) -> None:
         lines += [*_of_pages(result["registry"]), *_of_registry(result["registry"])]
     if "bridges" in result:
         lines += bridges.lines(result["bridges"])
-    if "peers" in result:
-        lines += peers.lines(result["peers"])
+    if "bridge_peers" in result:
+        lines += peers.lines(result["bridge_peers"])
     lines += http.lines(result["http"])
+    if result["peers"]:
+        lines += run.lines(result["peers"])
     width = max(len(name) for name, _, _ in lines)
     print()
     for name, value, remark in lines:
