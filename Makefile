@@ -46,7 +46,7 @@ storm-bridges: tools ## Members go to three other systems and come, while all of
 outages: tools ## Take each database away under load, in five ways (MINUTES=10 WAYS= DATABASES=)
 	@.venv/bin/python -W ignore -m tests.storm.outages
 
-bench: tools ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes; PEERS=1: beside DBOS and Celery, too)
+bench: tools ## Measure the system beside its bare SQL (QUICK=1: under 5 minutes; PEERS=1: beside DBOS and Celery; COMPARE=commit: fail if slower)
 	@servers=$$(sh deploy/servers.sh) && eval "$$servers" && .venv/bin/python -W ignore -m tests.bench
 
 figures: tools ## Measure the pages: milliseconds, KB, height, presses of Tab (PAGES= ROUNDS=20)

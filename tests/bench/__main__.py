@@ -1,7 +1,8 @@
 """`make bench`: the whole system beside its own bare SQL, in one run.
 
 It runs on real RabbitMQ and PostgreSQL with default durability. `PEERS=1` runs DBOS and Celery beside it,
-on the same facts, in turn with ours; `QUICK=1` takes less time.
+on the same facts, in turn with ours; `QUICK=1` takes less time; `COMPARE=<commit>` measures that commit and
+this one in turn, and nothing else.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,7 +29,7 @@ from services.members.accounts import handlers as accounts
 from shared import db
 from shared.settings import SERVICES
 from system import embedded
-from tests.bench import bridges, drive, http, load, peers, reference, registry, season
+from tests.bench import bridges, compare, drive, http, load, peers, reference, registry, season
 from tests.bench.frameworks import run
 from tests.installation import AMQP_URI, SERVER, Installation
 
@@ -105,7 +107,9 @@ def versions() -> dict[str, str]:
 
 
 def main() -> None:
-    """Measure everything, print it, and keep it in `bench/latest.json`."""
+    """Measure everything, print it, and keep it in `bench/latest.json`; or compare with another commit."""
+    if os.environ.get("COMPARE"):
+        sys.exit(compare.compare(os.environ["COMPARE"], ROUNDS + 1))
     keys = Path(tempfile.mkdtemp())
     embedded.make_keys(keys)
     url = str(db.address(SERVER).set(database=f"tq_ref_{os.getpid()}").render_as_string(hide_password=False))
