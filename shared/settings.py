@@ -7,6 +7,7 @@ name.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -207,3 +208,8 @@ def log_level(environment: Environment | None = None) -> str:
     """Return from which level on the process logs."""
     given = environment or Environment()
     return given.choice("TUANQIAO_LOG", "WARNING", "DEBUG", "INFO", "ERROR", "CRITICAL")
+
+
+def begin_log() -> None:
+    """Have the process log from that level on, to stderr."""
+    logging.basicConfig(level=log_level(), format="%(asctime)s %(levelname)s %(name)s %(message)s")

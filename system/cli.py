@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import warnings
 
-GREEN = ("run", "serve", "demo", "season")
+GREEN = ("run", "demo", "season")
 warnings.filterwarnings("ignore", "(?s).*Eventlet is deprecated")
 if len(sys.argv) > 1 and sys.argv[1] in GREEN:
     warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
@@ -17,7 +17,6 @@ if len(sys.argv) > 1 and sys.argv[1] in GREEN:
     eventlet.monkey_patch()
 
 import datetime as dt
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -84,10 +83,7 @@ PolicyFile = Annotated[str, typer.Argument(help="A name or a .toml file.")]
 
 @app.callback()
 def _logging() -> None:
-    logging.basicConfig(
-        level=settings.log_level(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    settings.begin_log()
 
 
 @app.command()
@@ -107,10 +103,8 @@ def serve(
     peer: Annotated[str, typer.Argument(help="Of federation: to which system, as BJ.")] = "",
 ) -> None:
     """Run one service on RabbitMQ and PostgreSQL until SIGTERM."""
-    from shared import runner
-
-    made = settings.from_environment()
-    runner.serve(_service(made, service, peer), made)
+    name = _service(settings.from_environment(), service, peer)
+    os.execv(sys.executable, [sys.executable, "-m", "system.serving", name])
 
 
 def _service(made: settings.Settings, name: str, peer: str = "") -> str:

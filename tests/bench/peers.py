@@ -156,7 +156,7 @@ def idle(seconds: float) -> dict[str, float]:
         time.sleep(seconds)
         after = process.cpu_times()
         used = after.user + after.system - before.user - before.system
-        return {"cpu_percent": 100 * used / seconds, "memory_mb": process.memory_info().rss / 1e6}
+        return {"cpu_percent": 100 * used / seconds, "memory_mb": process.memory_info().rss / 2**20}
     finally:
         peer.program.end()
         house.close()
