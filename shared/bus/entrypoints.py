@@ -1,10 +1,11 @@
 """Entrypoints on nameko's extension API: batches of events, batches of commands, single queries.
 
 Each entrypoint owns one connection and one queue. When it is free it drains what is there (up to
-`MAX_BATCH`, no waiting for more), fires one nameko worker, and acknowledges everything together
+`MAX_BATCH`), fires one nameko worker, and acknowledges everything together
 when the worker is done. What comes meanwhile is the next batch: under load batches form by
-themselves; an idle system pays nothing. Connections are made again for ever; a message is
-acknowledged only after its transaction.
+themselves; an idle system pays nothing. Only where many have just come one by one, the next batch
+is gathered for a few milliseconds. Connections are made again for ever; a message is acknowledged
+only after its transaction.
 
 Events whose transaction fails are not given back: the broker counts each delivery, and puts a
 message aside that it has delivered `topology.DELIVERY_LIMIT` times, which a database that is away
@@ -46,6 +47,13 @@ MAX_BATCH = 200
 """The most messages of one transaction."""
 LISTS_BYTES = 32_768
 """From this size on the waiting calls are lists, not single decisions."""
+CALL_BYTES = 400
+"""About the size of a single call, or of a few items of an event."""
+MANY, GATHER_SECONDS = 6, 0.004
+"""After a batch of so many that came singly, a drain waits so long for more of the next.
+
+Who is one of many waits for them anyhow, and a batch of twenty costs hardly more than one of five.
+"""
 IDLE_SECONDS = 1.0
 """How long a drain waits before it looks at heartbeats and at the wish to stop."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
@@ -86,6 +94,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
         self._writing = Semaphore(1)
         self._under_way = GreenPool()
         self._running = 0
+        self._came = 0
         self._turn = threading.Event()
         self._failure: Exception | None = None
         self._in_a_row = 0
@@ -109,8 +118,12 @@ class Drain(Entrypoint):  # type: ignore[misc]
 
     @property
     def linger(self) -> float:
-        """Return the seconds to wait for more before a batch; none, except where nobody is kept waiting."""
-        return 0.0
+        """Return the seconds to wait for more before a batch: none, unless many come at once."""
+        return GATHER_SECONDS if self._came >= MANY else 0.0
+
+    def note(self, batch: list[Any]) -> None:
+        """Remember how many came singly in a batch, which says whether the next is waited for."""
+        self._came = _singly(batch)
 
     def queue(self) -> kombu.Queue:
         """Return the queue to drain."""
@@ -229,6 +242,7 @@ class Drain(Entrypoint):  # type: ignore[misc]
             if self._buffer:
                 batch = self._buffer[:MAX_BATCH]
                 del self._buffer[:MAX_BATCH]  # in place: the consumer appends to this list
+                self.note(batch)
                 self._running += 1
                 self._under_way.spawn(self._handle, batch)
             self._beat(connection)
@@ -345,8 +359,8 @@ class EventBatches(Drain):
 
     @property
     def linger(self) -> float:
-        """Return what the service asks for."""
-        return float(self.container.service_cls.linger)
+        """Return what the service asks for, at least."""
+        return max(super().linger, float(self.container.service_cls.linger))
 
     def queue(self) -> kombu.Queue:
         """Return the service's quorum queue."""
@@ -401,6 +415,15 @@ def _arrives(connection: kombu.Connection, seconds: float = 0.0005) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _singly(messages: list[Any]) -> int:
+    """Return about how many calls or items some messages hold, none where they are lists.
+
+    A list is a batch by itself, which gains nothing by waiting.
+    """
+    size = sum(len(message.body) for message in messages)
+    return size // CALL_BYTES if size < LISTS_BYTES else 0
 
 
 def _incoming(message: Any) -> Incoming:
@@ -470,6 +493,8 @@ class Queries(_Calls):
 
     kind = "queries"
     prefetch = 40
+    linger = 0.0
+    """Each question is a batch of its own."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

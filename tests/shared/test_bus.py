@@ -11,6 +11,7 @@ import uuid
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import amqp
 import pytest
@@ -19,6 +20,7 @@ from kombu import Connection
 
 from shared import clock, db
 from shared.bus import connection as broker
+from shared.bus.entrypoints import CommandBatches
 from shared.bus.publisher import Message, Publisher, PublishFailed
 from shared.bus.rpc import RpcClient
 from shared.bus.topology import Topology
@@ -681,3 +683,21 @@ def test_a_service_refuses_what_is_out_of_limits_itself(probe, client, token):
         with pytest.raises(Refused, match="bad_request"):
             client.call(PROBE_QUERY, GetTransfer(transfer_id=number), token=token)
     assert send(PROBE_COMMAND, commands(b"77"))[0].transfer_id == 77
+
+
+@pytest.mark.parametrize(
+    ("bodies", "waits"),
+    [
+        ([400], False),
+        ([400] * 5, False),
+        ([400] * 6, True),
+        ([400 * 20], True),
+        ([100_000] * 5, False),
+    ],
+)
+def test_only_who_is_one_of_many_waits_for_more(bodies, waits):
+    """After a batch of single calls a drain gathers the next for a moment; few, and lists, wait for none."""
+    drain = CommandBatches()
+    drain.note([SimpleNamespace(body=b"x" * size) for size in bodies])
+
+    assert (drain.linger > 0) is waits
