@@ -170,6 +170,8 @@ def _be_patient(tx: Connection, seconds: float) -> None:
 
 
 _TYPES = {"items": "json", "now": "timestamptz", "stamp": "text"}
+_PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
+"""`:name` is a parameter, `::name` a cast, and 12:30 a time."""
 _prepared: dict[str, tuple[str, str, str, list[str]]] = {}
 
 
@@ -177,9 +179,8 @@ def _prepare(statement: sa.TextClause) -> tuple[str, str, str, list[str]]:
     """Return name, PREPARE and EXECUTE of a statement, and its parameters in order."""
     text = statement.text
     if text not in _prepared:
-        # `:name` is a parameter, `::name` a cast
-        names = list(dict.fromkeys(re.findall(r"(?<!:):(\w+)", text)))
-        body = re.sub(r"(?<!:):(\w+)", lambda match: f"${names.index(match[1]) + 1}", text)
+        names = list(dict.fromkeys(_PARAMETER.findall(text)))
+        body = _PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", text)
         name = f"s{len(_prepared)}"
         _prepared[text] = (
             name,
@@ -198,7 +199,8 @@ def _listed(some: Iterable[str]) -> str:
 def prepared(tx: Connection, statement: sa.TextClause, **values: Any) -> sa.CursorResult[*tuple[Any, ...]]:
     """Run a statement that is prepared once per connection.
 
-    A parameter whose type does not follow from its place in the statement needs a cast there.
+    A parameter whose type does not follow from its place in the statement needs a cast there. The statement
+    names its columns: those of a `*` may be others after a migration, and PostgreSQL then refuses it.
     """
     name, prepare, execute, names = _prepare(statement)
     known = tx.info.setdefault("prepared", set())  # `info` lives as long as the connection itself
@@ -230,8 +232,11 @@ Named = TypeVar("Named", bound=NamedTuple)
 def rows(kind: type[Named], result: sa.CursorResult[Any]) -> list[Named]:
     """Return the rows of a result as what they are; columns that `kind` does not name are left out."""
     if tuple(result.keys()) != kind._fields:
-        result = result.columns(*kind._fields)
-    return [kind._make(row) for row in result]
+        return [kind._make(row) for row in result.columns(*kind._fields)]
+    # as the driver gives them, since there are no types here that SQLAlchemy would have to convert
+    found = result.cursor.fetchall()
+    result.close()
+    return [kind._make(row) for row in found]
 
 
 def row(kind: type[Named], result: sa.CursorResult[Any]) -> Named | None:

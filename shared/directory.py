@@ -224,7 +224,7 @@ def require_administrator(tx: Connection, actor: Actor | None, observers: bool =
     return actor.acting_org
 
 
-_BY_ID = sa.text("SELECT * FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[]))")
+_BY_ID = sa.text(f"SELECT {columns(Org)} FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[]))")
 
 
 def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, Org]:
@@ -232,7 +232,7 @@ def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, Org]:
     ids = sorted({org_id for org_id in org_ids if org_id is not None})
     if not ids:
         return {}
-    rows = db.rows(Org, tx.execute(_BY_ID, {"ids": ids}))
+    rows = db.rows(Org, db.prepared(tx, _BY_ID, ids=ids))
     return {row.org_id: row for row in rows if not row.deleted}
 
 
@@ -243,7 +243,7 @@ _OF_OTHERS = sa.text("""
 
 def of_others(tx: Connection, org_ids: Collection[int]) -> set[int]:
     """Return those organisations that another system keeps, deleted ones too (FED-01)."""
-    return set(tx.scalars(_OF_OTHERS, {"ids": sorted(org_ids)})) if org_ids else set()
+    return set(db.prepared(tx, _OF_OTHERS, ids=sorted(org_ids)).scalars()) if org_ids else set()
 
 
 def require_above(

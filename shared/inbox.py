@@ -148,7 +148,7 @@ class Inbox:
     def _apply(self, batch: Sequence[Incoming]) -> None:
         with self.database.transaction(limits=LIMITS) as tx:
             # what is not fresh had its effect before; what is twice in this batch counts once
-            fresh = set(tx.scalars(_TAKE, {"ids": [message.message_id for message in batch]}))
+            fresh = set(db.prepared(tx, _TAKE, ids=[message.message_id for message in batch]).scalars())
             by_topic: dict[str, list[Any]] = {}
             for message in batch:
                 if message.message_id in fresh:

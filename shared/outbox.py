@@ -166,10 +166,10 @@ class Relay:
 
         """
         with self.engine.begin() as tx:
-            rows = tx.execute(_CLAIM, {"limit": RELAY_BATCH, "resting": self._rests()}).all()
+            rows = db.prepared(tx, _CLAIM, limit=RELAY_BATCH, resting=self._rests()).all()
             if rows:
                 self._publish(rows)
-                tx.execute(_MARK, {"ids": [row.id for row in rows]})
+                db.prepared(tx, _MARK, ids=[row.id for row in rows])
                 for row in rows:
                     metrics.OUTBOX_LAG.labels(self.service).observe(max(0.0, float(row.age)))
         return len(rows)
@@ -184,7 +184,7 @@ class Relay:
         """
         done = []
         with self.engine.begin() as tx:
-            for row in tx.execute(_CLAIM, {"limit": RELAY_BATCH, "resting": self._rests()}).all():
+            for row in db.prepared(tx, _CLAIM, limit=RELAY_BATCH, resting=self._rests()).all():
                 try:
                     self._publish([row])
                     done.append(row.id)
@@ -198,7 +198,7 @@ class Relay:
                         row.topic,
                         error,
                     )
-            tx.execute(_MARK, {"ids": done})
+            db.prepared(tx, _MARK, ids=done)
         return len(done)
 
     def _rests(self) -> list[int]:

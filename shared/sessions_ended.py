@@ -53,4 +53,4 @@ def on_session_ended(tx: Connection, items: list[Any]) -> None:
 def ended(tx: Connection, session_ids: Iterable[str]) -> set[str]:
     """Return those of the sessions that were ended."""
     ids = sorted({one for one in session_ids if one})
-    return set(tx.scalars(_ENDED, {"ids": ids})) if ids else set()
+    return set(db.prepared(tx, _ENDED, ids=ids).scalars()) if ids else set()

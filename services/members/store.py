@@ -232,7 +232,7 @@ def hold_people(tx: Connection, ids: Iterable[int]) -> dict[int, domain.Standing
 
 def refuse_deletions(tx: Connection, org_ids: Iterable[int]) -> None:
     """Tell of those of the organisations that are deleted and have members (DEL-03)."""
-    tx.execute(_REFUSE_DELETIONS, {"ids": sorted(set(org_ids))})
+    db.prepared(tx, _REFUSE_DELETIONS, ids=sorted(set(org_ids)))
 
 
 _THIS_YEAR = f"extract(year FROM {clock.day_sql('CAST(:now AS timestamptz)')})::int"

@@ -174,7 +174,7 @@ _CHECKS = sa.text(f"""
 
 def checks(tx: Connection, transfer_ids: Iterable[int]) -> dict[int, list[Check]]:
     """Return what an approver should look at in each of some transfers; one look for any number."""
-    rows = tx.execute(_CHECKS, {"ids": sorted(set(transfer_ids))})
+    rows = db.prepared(tx, _CHECKS, ids=sorted(set(transfer_ids)))
     return {row.transfer_id: [Check(one) for one in row.found] for row in rows}
 
 
@@ -261,7 +261,7 @@ def listed(
     """Return the open nodes that match, in an order after a place, opened from `since` and before `until`."""
     at, transfer_id = after
     place = {"at": at, "transfer_id": transfer_id, "limit": limit}
-    return db.rows(Transfer, tx.execute(_LIST[WorkOrder(sort)], {**asked, **place, **times}))
+    return db.rows(Transfer, db.prepared(tx, _LIST[WorkOrder(sort)], **asked, **place, **times))
 
 
 # ---- counts --------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ def counts(tx: Connection, asked: Wanted) -> list[Counted]:
 
 def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:
     """Return how many open nodes of each kind `org_id` may decide, and how many of all were reminded of."""
-    rows = tx.execute(_SIMPLE_COUNTS, {"org": org_id}).all()
+    rows = db.prepared(tx, _SIMPLE_COUNTS, org=org_id).all()
     return {row.state: row.n for row in rows}, sum(row.old for row in rows)
 
 

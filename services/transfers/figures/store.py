@@ -247,7 +247,7 @@ def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT,
         tx.execute(_WAIT)
     elif not tx.scalar(_LOCK):
         return 0
-    done = tx.execute(_FOLD, {"limit": limit, "now": now, **_settings(policy)}).one()
+    done = db.prepared(tx, _FOLD, limit=limit, now=now, **_settings(policy)).one()
     seal(tx, done)
     return int(done.taken)
 

@@ -89,7 +89,7 @@ def active(tx: Connection, now: datetime) -> Policy:
         LookupError: None was applied yet.
 
     """
-    row = tx.execute(_ACTIVE, {"now": now}).one_or_none()
+    row = db.prepared(tx, _ACTIVE, now=now).one_or_none()
     if row is None:
         raise LookupError("no policy was applied yet: tuanqiao policy apply national")
     return _parsed(row.key, row.body)
