@@ -31,13 +31,14 @@ os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"pictures{os.getpid()}.")
 
 from services.gateway.app import create_app
 from services.gateway.kit import assets
-from services.members.accounts import handlers as accounts
 from shared.bus.rpc import RpcClient
-from shared.settings import SERVICES
-from system import embedded, world
+from shared.messages.words import PEERS
+from system import world
 from tests.installation import ROOT
+from tests.pictures import bridges
 from tests.pictures import world as filled
-from tests.system.conftest import Town
+from tests.system.bridged import bridged
+from tests.system.conftest import demo_town
 from tests.system.roles import Role
 from tests.system.visitor import CHROMIUM
 
@@ -84,10 +85,12 @@ def take(browser: Browser, site: str, role: Role, folder: Path, only: list[str])
 
 
 def named(paths: list[str]) -> dict[str, str]:
-    """Return pages by names that files can have."""
+    """Return pages by names that files can have; a transfer has another number each time, and one name."""
     names: dict[str, str] = {}
     for path in paths:
-        name = path.split("?")[0].strip("/").replace("/", "_") or "home"
+        name = (
+            re.sub(r"^transfers/\d+", "transfer", path.split("?")[0].strip("/")).replace("/", "_") or "home"
+        )
         while name in names:
             name += "-more"
         names[name] = path
@@ -99,7 +102,7 @@ def index(roles: list[Role], folder: Path) -> str:
     lines = [
         "# Pictures of the pages",
         "",
-        "Made by `make pictures`, with the data of `tests/pictures/world.py`.",
+        "Made by `make pictures`, with the data of `tests/pictures`.",
     ]
     for role in roles:
         lines += ["", f"## {role.name}", "", "| page | 360 px | 1440 px |", "|---|---|---|"]
@@ -136,18 +139,14 @@ def main() -> int:
     out.mkdir(parents=True, exist_ok=True)
     only = [one for one in (os.environ.get("PAGES") or "").split(",") if one]
     names = [one for one in (os.environ.get("ROLES") or "").split(",") if one]
-    keys = Path(tempfile.mkdtemp(prefix="tuanqiao-pictures-"))
-    embedded.make_keys(keys)
-    accounts.use(keys)
+    folder = Path(tempfile.mkdtemp(prefix="tuanqiao-pictures-"))
     os.environ["TUANQIAO_GALLERY"] = "true"
-    with closing(Town(keys)) as town:
-        town.create()
-        town.start(*SERVICES)
-        town.tree = world.load(town, everyone=True)
+    with demo_town(folder / "keys") as first_town, bridged(first_town, folder / "bridged", *PEERS) as made:
+        town, peers = made
         with closing(RpcClient(town.settings)) as client:
             app = create_app(client, town.settings)
             begun = time.monotonic()
-            roles = filled.fill(town, app.test_client())
+            roles = filled.fill(town, app.test_client()) + bridges.fill(town, app.test_client(), peers)
             print(f"world: {time.monotonic() - begun:.0f} s", flush=True)
             server = make_server(
                 "127.0.0.1", int(os.environ.get("PORT") or 0), app, threaded=True, request_handler=_Silent

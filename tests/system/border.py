@@ -149,15 +149,7 @@ def _enter(town: Any) -> None:
     fullhouse.enter_graduates(
         town, [(FIRST + n, world.admission(one, CLASS)) for n, one in enumerate(people)]
     )
-    with town.machinery("members").database.transaction() as tx:
-        tx.execute(
-            sa.text(
-                "UPDATE accounts SET password_hash ="
-                " (SELECT password_hash FROM accounts WHERE person_id = :admin)"
-                " WHERE person_id BETWEEN :first AND :last"
-            ),
-            {"admin": world.administrator_of(CLASS), "first": FIRST, "last": FIRST + PEOPLE},
-        )
+    fullhouse.give_password(town, FIRST, FIRST + PEOPLE)
 
 
 def leaves(member: int, target: int | None, **values: Any) -> dict[str, Any]:

@@ -134,6 +134,11 @@ def _enter_class(town: Any) -> None:
     entries = [(FIRST + n, world.admission(one, CLASS)) for n, one in enumerate(people)]
     entries[0] = (FIRST, replace(entries[0][1], name="阿卜杜热合曼·买买提依明"))
     enter_graduates(town, entries)
+    give_password(town, FIRST, FIRST + PEOPLE)
+
+
+def give_password(town: Any, first: int, last: int) -> None:
+    """Let people sign in with the administrators' password."""
     with town.machinery("members").database.transaction() as tx:
         tx.execute(
             sa.text(
@@ -142,7 +147,7 @@ def _enter_class(town: Any) -> None:
                 SET password_hash = (SELECT password_hash FROM accounts WHERE person_id = :admin)
                 WHERE person_id BETWEEN :first AND :last"""
             ),
-            {"admin": world.administrator_of(CLASS), "first": FIRST, "last": FIRST + PEOPLE},
+            {"admin": world.administrator_of(CLASS), "first": first, "last": last},
         )
 
 
