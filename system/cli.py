@@ -1092,7 +1092,7 @@ def _show_names(database: db.Database, top: str) -> None:
 
 @stats.command("verify")
 def verify_stats() -> None:
-    """Count SX, XS and stages again from graduates and transfers, and compare.
+    """Count SX, XS and stages again from graduates and transfers, and what waits from open nodes; compare.
 
     Exits with 1 and names what differs.
     """
@@ -1116,7 +1116,7 @@ def verify_stats() -> None:
 def recount_stats() -> None:
     """Have every graduate looked at again, as after a change of the excluded reasons.
 
-    The service follows in the background.
+    The service follows in the background. What is kept of open nodes is put right at once.
     """
     from services.transfers.figures import store as figures_store
 

@@ -70,6 +70,8 @@ ONE_BY_ONE = {
     "services.transfers.bulk.store:_SETTLE": HELD,
     "services.transfers.bulk.store:_STOP": "of one bulk; workers pass over what is locked",
     "services.transfers.figures.store:_FOLD": ALONE,
+    "services.transfers.figures.sums:_FOLLOW": ALONE,
+    "services.transfers.figures.sums:_OLDEST": ALONE,
     "services.transfers.policies.store:_APPLY": FOLLOWS,
     "services.transfers.remarks.store:_ANSWER": FOLLOWS,
     "services.transfers.remarks.store:_ESCALATE": FOLLOWS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from services.transfers.figures.rules import FIGURES
+from services.transfers.figures.rules import FIGURES, MEASURES
 from shared import audit as audit_log
 from shared import db, directory, inbox, lives, outbox, sessions_ended
 
@@ -149,34 +149,82 @@ open_counts = sa.Table(
     sa.Column("province", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("n", sa.BigInteger, nullable=False),
+    sa.Column("org_id", sa.BigInteger, comment="empty: a sum, which the follower has made of lines"),
+    sa.Column("superior_id", sa.BigInteger),
+    sa.Column("opened_at", _time),
+    sa.Column("expires_at", _time),
+    sa.Column("reminded", sa.Boolean),
+    sa.Index("ix_open_counts_org_id", "org_id", postgresql_where=sa.text("org_id IS NOT NULL")),
+    sa.Index(
+        "ix_open_counts_superior_id", "superior_id", postgresql_where=sa.text("superior_id IS NOT NULL")
+    ),
     comment="how many nodes are open: the sum of n; each statement adds what it opened and closed,"
     " and the follower of the figures sums up",
 )
 
+_COUNTED_BY = "province, state, org_id, superior_id, opened_at, expires_at"
+_CAME, _WENT = "SELECT 1 AS sign, * FROM came", "SELECT -1 AS sign, * FROM went"
 COUNTED = tuple(
     text
-    for what, sign, rows in (("INSERT", "", "came"), ("DELETE", "-", "went"))
+    for what, given, nodes in (
+        ("INSERT", "NEW TABLE AS came", _CAME),
+        ("DELETE", "OLD TABLE AS went", _WENT),
+        ("UPDATE", "OLD TABLE AS went NEW TABLE AS came", f"{_WENT} UNION ALL {_CAME}"),
+    )
     for text in (
         f"""
-CREATE FUNCTION count_nodes_{rows}() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_nodes_{what.lower()}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO open_counts (province, state, n)
-    SELECT province, state, {sign}count(*) FROM {rows} GROUP BY province, state;
+    INSERT INTO open_counts ({_COUNTED_BY}, reminded, n)
+    SELECT {_COUNTED_BY}, reminders > 0, sum(sign) FROM ({nodes}) AS nodes
+    GROUP BY {_COUNTED_BY}, reminders > 0 HAVING sum(sign) <> 0;
     RETURN NULL;
 END $$""",
         f"""
-CREATE TRIGGER open_nodes_{rows} AFTER {what} ON open_nodes
-    REFERENCING {"NEW" if what == "INSERT" else "OLD"} TABLE AS {rows}
-    FOR EACH STATEMENT EXECUTE FUNCTION count_nodes_{rows}()""",
+CREATE TRIGGER open_nodes_{what.lower()} AFTER {what} ON open_nodes REFERENCING {given}
+    FOR EACH STATEMENT EXECUTE FUNCTION count_nodes_{what.lower()}()""",
     )
 )
-"""Have each statement that opens or closes nodes say how many; province and state of one never change.
+"""Have each statement that opens, closes or changes nodes say how many of each kind there are more or fewer.
 
 Triggers, so that it holds for whoever writes. Lines are added and none is changed, so nobody waits for a
 counter, and the sum is exact in every snapshot.
 """
 for _statement in COUNTED:
     sa.event.listen(open_nodes, "after_create", sa.DDL(_statement))  # type: ignore[no-untyped-call]
+
+open_own = sa.Table(
+    "open_own",
+    metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column(
+        "superior_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="0: nobody beside it"
+    ),
+    sa.Column("state", sa.Text, primary_key=True),
+    sa.Column("n", sa.BigInteger, nullable=False),
+    sa.Column("reminded", sa.BigInteger, nullable=False, comment="of those, that the clock has reminded of"),
+    sa.Index("ix_open_own_superior_id", "superior_id"),
+    comment="how many nodes wait for each organisation, up to the lines of open_counts that name one",
+    postgresql_with={"fillfactor": "70"},
+)
+
+open_below = sa.Table(
+    "open_below",
+    metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in MEASURES),
+    sa.Column("oldest", _time, comment="since when the first of them is open"),
+    comment="what waits in each subtree, by the clock of followed, up to the lines of open_counts",
+    postgresql_with={"fillfactor": "70"},
+)
+
+followed = sa.Table(
+    "followed",
+    metadata,
+    sa.Column("what", sa.Text, primary_key=True, comment="open_below"),
+    sa.Column("until", _time, nullable=False),
+    comment="by which instant deadlines are counted as passed",
+)
 
 early = sa.Table(
     "early",

@@ -719,7 +719,8 @@ def counts(tx: Connection, path: str) -> list[messages.Count]:
 _BACKLOG = sa.text("SELECT province, state, sum(n)::bigint AS n FROM open_counts GROUP BY province, state")
 _SUM_UP = sa.text("""
     WITH taken AS (
-        DELETE FROM open_counts WHERE (SELECT count(*) FROM open_counts) > :most
+        DELETE FROM open_counts
+        WHERE org_id IS NULL AND (SELECT count(*) FROM open_counts WHERE org_id IS NULL) > :most
         RETURNING province, state, n)
     INSERT INTO open_counts (province, state, n)
     SELECT province, state, sum(n) FROM taken GROUP BY province, state""")
@@ -734,7 +735,7 @@ _AGES = sa.text("""
         SELECT expires_at FROM open_nodes
         WHERE province = p.province AND expires_at IS NOT NULL ORDER BY expires_at LIMIT 1) AS d ON true""")
 MOST_LINES = 1_000
-"""Lines of `open_counts` that are summed at each look; with more they are summed up first."""
+"""Sums of lines that are added up at each look; with more they are summed up first."""
 
 
 class Waiting(NamedTuple):
@@ -767,10 +768,7 @@ def ages(tx: Connection) -> list[Age]:
 
 
 def sum_up(tx: Connection, most: int = MOST_LINES) -> None:
-    """Replace the lines of `open_counts` by their sums, if there are more than so many.
-
-    Others may add lines meanwhile, and sum up, too: each line is taken by one of them.
-    """
+    """Replace the sums that the follower has made of lines by their own, if there are more than so many."""
     tx.execute(_SUM_UP, {"most": most})
 
 

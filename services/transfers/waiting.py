@@ -285,15 +285,17 @@ _COUNTS = sa.text(f"""
     {_WITH_RECEIVER}
     CROSS JOIN LATERAL (SELECT {FOUND} AS found OFFSET 0) f
     GROUP BY GROUPING SETS ((), (o.state), (t.reason), (t.source_branch_id), (t.target_province))""")
-_SIMPLE_COUNTS = sa.text("""
-    SELECT state, sum(n)::int AS n, sum(old)::int AS old
-    FROM (
-        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old
-        FROM open_nodes WHERE org_id = :org GROUP BY state
+# Kept by the follower of the figures (`figures.sums`), and in lines what it has not followed yet.
+_KEPT = """SELECT state, n, reminded FROM open_own WHERE {side} = :org
         UNION ALL
-        SELECT state, count(*) AS n, count(*) FILTER (WHERE reminders > 0) AS old
-        FROM open_nodes WHERE superior_id = :org GROUP BY state) AS sides
-    GROUP BY state""")
+        SELECT state, n, CASE WHEN reminded THEN n ELSE 0 END FROM open_counts WHERE {side} = :org"""
+_SIMPLE_COUNTS = sa.text(f"""
+    SELECT state, sum(n)::int AS n, sum(reminded)::int AS old
+    FROM (
+        {_KEPT.format(side="org_id")}
+        UNION ALL
+        {_KEPT.format(side="superior_id")}) AS sides
+    GROUP BY state HAVING sum(n) > 0""")
 
 
 class Counted(NamedTuple):

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from services.transfers import store
+from services.transfers import store, waiting
+from services.transfers.figures import sums
 from shared import clock, db, migrate
 from tests.conftest import server_url
 from tests.transfers.factories import OTHER, TARGET, THERE, decide, request, start
@@ -35,7 +36,7 @@ def counted(tx):
 
 
 def test_counts_are_exact_at_every_moment(engine):
-    """Four writers open and close, some give up, two sum up: each snapshot has the same count both ways."""
+    """Four writers open and close, some give up, two follow: each snapshot has the same counts both ways."""
     stopped, wrong = threading.Event(), []
 
     def write(number):
@@ -57,14 +58,14 @@ def test_counts_are_exact_at_every_moment(engine):
             wrong.append(error)
 
     def compare(tx):
-        if kept(tx) != counted(tx):
-            wrong.append((kept(tx), counted(tx)))
+        if kept(tx) != counted(tx) or sums.differences(tx):
+            wrong.append((kept(tx), counted(tx), sums.differences(tx)))
 
-    def sum_up(tx):
+    def follow(tx):
         with engine.begin() as other:
-            store.sum_up(other, most=0)
+            _follow(other)
 
-    beside = [threading.Thread(target=until_the_end, args=(look,)) for look in (compare, sum_up, sum_up)]
+    beside = [threading.Thread(target=until_the_end, args=(look,)) for look in (compare, follow, follow)]
     writers = [threading.Thread(target=write, args=(number,)) for number in range(1, 5)]
     for thread in (*beside, *writers):
         thread.start()
@@ -75,16 +76,26 @@ def test_counts_are_exact_at_every_moment(engine):
         thread.join()
     with engine.begin() as tx:
         assert not wrong and kept(tx) == counted(tx) != {}
-        store.sum_up(tx, most=0)
+        _follow(tx)
         lines = tx.scalar(sa.text("SELECT count(*) FROM open_counts"))
         assert kept(tx) == counted(tx) and lines == len(store.backlog(tx))
         tx.execute(sa.text("DELETE FROM open_nodes"))
         assert kept(tx) == {} and {row.n for row in store.backlog(tx)} == {0}
+        _follow(tx)
+        assert sums.differences(tx) == []
+
+
+def _follow(tx):
+    if sums.alone(tx):
+        sums.follow(tx, clock.now())
+        store.sum_up(tx, most=0)
 
 
 def test_few_lines_are_left_alone(tx):
     """Nothing is written for a look that costs nothing."""
-    start(tx, request(), request())
+    for _ in range(2):
+        start(tx, request(), request())
+        sums.follow(tx, clock.now())
     lines = sa.text("SELECT count(*) FROM open_counts")
     before = tx.scalar(lines)
     store.sum_up(tx, most=before)
@@ -144,9 +155,11 @@ def test_what_was_open_before_is_counted(n):
         command.upgrade(migrate.config("transfers", url), "head")
         with engine.begin() as tx:
             assert kept(tx) == counted(tx) and sum(kept(tx).values()) == n
+            assert sums.differences(tx) == [] and sum(waiting.work_counts(tx, 4)[0].values()) == n
             tx.execute(OPEN, {"first": 10**6, "n": 3, "now": clock.now()})
             tx.execute(CLOSE, {"n": 100})
             assert kept(tx) == counted(tx) and sum(kept(tx).values()) == max(0, n + 3 - 100)
+            assert sums.differences(tx) == []
         engine.dispose()
     finally:
         db.drop_database(url)

@@ -15,9 +15,11 @@ import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from services.transfers import handlers, store
+from services.transfers import handlers, store, waiting
 from services.transfers.bulk import handlers as bulk
+from services.transfers.figures import handlers as figures
 from services.transfers.figures import store as figures_store
+from services.transfers.figures import sums
 from services.transfers.policies import store as policies_store
 from services.transfers.queue import handlers as queue
 from services.transfers.remarks import handlers as remarks
@@ -27,7 +29,7 @@ from shared.messages import transfers as contract
 from shared.messages.members import MemberMoved, MemberReserved, ReservationRefused
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.words import WorkOrder
-from tests.transfers.factories import BRANCH, SCHOOL, TARGET, admin, request
+from tests.transfers.factories import BRANCH, OTHER, ROOT, SCHOOL, TARGET, admin, request
 
 OPEN = int(os.environ.get("OPEN_NODES", 3_000))
 """Nodes that are open beside those of the list."""
@@ -177,6 +179,7 @@ def morning(request, engine):
     with engine.begin() as tx:
         tx.execute(PATIENT)
         tx.execute(MORNING, {"n": OPEN})
+        sums.follow(tx, clock.now())
     if request.param == "analysed full":
         with engine.begin() as tx:
             tx.execute(PATIENT)
@@ -207,6 +210,10 @@ def test_a_list_costs_what_it_is_long(morning):
                     handlers.list_work(tx, contract.ListWork(**fields), admin(TARGET))
                 queue.count_work(tx, contract.CountWork(filter=wanted), admin(TARGET))
             queue.plan_assignment(tx, contract.PlanAssignment(rule="round_robin"), admin(TARGET))
+            figures.get_board(tx, contract.GetBoard(), admin(ROOT))
+            sums.follow(tx, clock.now())
+            figures.get_board(tx, contract.GetBoard(), admin(ROOT))
+            assert waiting.work_counts(tx, OTHER)[0] == {"pending_in": OPEN}
             figures_store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
         undo.rollback()
     assert not found, found

@@ -1,4 +1,4 @@
-"""The SQL of the deadline board: open nodes by organisation, and how subtrees decide."""
+"""The SQL of the deadline board: what waits below an organisation, and how subtrees decide."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.transfers.figures import sums
+from services.transfers.figures.rules import MEASURES
 from shared import db
 
-_BOARD = sa.text("""
-    SELECT c.org_id, c.name, b.*, coalesce(f.idle, 0) AS idle
-    FROM org_directory c
-    -- what waits anywhere in the subtree of each; an assignment has no deadline, so it is counted by its age
-    CROSS JOIN LATERAL (
-        SELECT count(o.transfer_id)::int AS waiting,
-            (count(*) FILTER (
-                WHERE o.expires_at > :now
-                    AND o.expires_at <= CAST(:now AS timestamptz) + interval '3 days'))::int AS due_soon,
-            (count(*) FILTER (
-                WHERE o.state <> 'pending_assign'
-                    AND coalesce(o.expires_at, o.opened_at + interval '10 days') <= :now))::int AS overdue,
-            (count(*) FILTER (
-                WHERE o.state = 'pending_assign'
-                    AND o.opened_at <= CAST(:now AS timestamptz) - interval '10 days'))::int AS assigning,
-            min(o.opened_at) AS oldest
-        FROM org_directory d JOIN open_nodes o ON o.org_id = d.org_id
-        WHERE d.path >= c.path AND d.path < rtrim(c.path, '.') || '/') AS b
-    LEFT JOIN figures f ON f.org_id = c.org_id AND f.cohort = :cohort
-    WHERE c.parent_id = :org AND NOT c.deleted AND (b.waiting > 0 OR coalesce(f.idle, 0) > 0)
-    ORDER BY b.overdue DESC, b.waiting DESC, c.org_id LIMIT 500""")
+_BOTH = ", ".join(f"(coalesce(b.{name}, 0) + coalesce(n.{name}, 0))::int AS {name}" for name in MEASURES)
+# A path is the ids from the root down, so that of a subtree says which subordinate it lies below.
+_BOARD = sa.text(f"""
+    WITH {sums.CLOCK},
+    -- what has come, gone or grown late below each since the sums were made
+    fresh AS MATERIALIZED (
+        SELECT split_part(substr(s.path, length(top.path) + 1), '.', 1) AS org_id, {sums.SUMS}
+        FROM org_directory top, ({sums.FRESH}) AS f {sums.PATH.format("f")}
+        WHERE top.org_id = :org AND s.path > top.path AND s.path < rtrim(top.path, '.') || '/'
+        GROUP BY 1)
+    SELECT * FROM (
+        SELECT c.org_id, c.name, {_BOTH}, b.oldest,
+            coalesce((SELECT idle FROM figures f WHERE f.org_id = c.org_id AND cohort = :cohort), 0) AS idle
+        FROM org_directory c
+        LEFT JOIN LATERAL (SELECT * FROM open_below o WHERE o.org_id = c.org_id OFFSET 0) AS b ON true
+        LEFT JOIN fresh n ON n.org_id = c.org_id::text
+        WHERE c.parent_id = :org AND NOT c.deleted) AS below
+    WHERE waiting > 0 OR idle > 0
+    ORDER BY overdue DESC, waiting DESC, org_id LIMIT 500""")
 
 _DECISIONS = sa.text("""
     SELECT org_id, code, n, seconds FROM decisions

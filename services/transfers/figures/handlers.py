@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from sqlalchemy.engine import Connection
 
 from services.transfers import store as transfers_store
-from services.transfers.figures import board, store
+from services.transfers.figures import board, store, sums
 from services.transfers.figures.rules import FIGURES, Counted, check_figure, rate, responsible
 from services.transfers.policies import calendar
 from services.transfers.policies import store as policies_store
@@ -35,13 +35,16 @@ FOLD_SECONDS = 1.0
 def fold_turn(machinery: Machinery) -> float | None:
     """Bring the figures up to date with the next changes; of several services one works at a time.
 
-    The lines that count open nodes are summed up, too.
+    So are the sums of open nodes.
     """
     with machinery.database.transaction(tells=False) as tx:
-        if not store.waits(tx):
+        changed, opened = store.waits(tx), sums.waits(tx, clock.now())
+        if not (changed or opened) or not sums.alone(tx):
             return None
-        taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
-        transfers_store.sum_up(tx)  # last, since another follower may wait for it
+        taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now()) if changed else 0
+        if opened:
+            sums.follow(tx, clock.now())
+            transfers_store.sum_up(tx)
     return 0 if taken else None  # at once again while there is something to take
 
 
@@ -151,7 +154,8 @@ def _behind(row: store.Graduate, passed: set[tuple[str, str]]) -> contract.Behin
 def get_board(tx: Connection, request: contract.GetBoard, actor: Actor | None) -> list[BoardRow]:
     """Return the deadline board (BEY-18, STAT-16, BEY-06).
 
-    It shows the direct subordinates with what waits below each, worst first.
+    It shows the direct subordinates with what waits below each, worst first. What waits is so now; since
+    when the oldest does, and who is idle, is at most a second old.
     """
     org = directory.require_above(tx, actor, request.org_id, observers=True)
     cohort = next(iter(store.cohorts(tx, org.org_id)), 0)

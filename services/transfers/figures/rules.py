@@ -49,6 +49,8 @@ class Counted(NamedTuple):
 
 FIGURES = Counted._fields[3:]
 STAGES = ("idle", "open", "ended", "completed")
+MEASURES = ("waiting", "due_soon", "overdue", "assigning")
+"""What the board says of the nodes of a subtree (BEY-18)."""
 
 
 def check_figure(figure: str) -> Refusal | None:

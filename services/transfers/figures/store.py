@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services.transfers.figures import sums
 from services.transfers.figures.rules import FIGURES, Counted
 from services.transfers.log import SEALED, seal
 from services.transfers.policies.reader import Policy
@@ -223,8 +224,6 @@ _FOLD = sa.text(f"""
         ON CONFLICT (org_id, cohort) DO UPDATE SET ({_NAMES}) = ({_INCREASED}))
     SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM differs) AS changed, segment.*
     FROM (SELECT 1) AS one LEFT JOIN segment ON true""")
-_LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('figures'))")
-_WAIT = sa.text("SELECT pg_advisory_xact_lock(hashtext('figures'))")
 _ANY = sa.text("SELECT EXISTS (SELECT 1 FROM changes)")
 
 
@@ -243,9 +242,7 @@ def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT,
     Standings and figures are brought up to date, what webhooks are to be sent is queued, and the lines of
     the trails are sealed. One follower at a time: where another is at work this returns 0, or waits for it.
     """
-    if wait:
-        tx.execute(_WAIT)
-    elif not tx.scalar(_LOCK):
+    if not sums.alone(tx, wait):
         return 0
     done = db.prepared(tx, _FOLD, limit=limit, now=now, **_settings(policy)).one()
     seal(tx, done)
@@ -302,11 +299,16 @@ def follow_orgs(tx: Connection, moved: Sequence[tuple[int, str]], new: Sequence[
         tx.execute(_TARGETS_MOVED, {"path": old_path, "path_end": old_path[:-1] + "/", "root": root})
     if new:
         tx.execute(_ORIGINS_NEW, {"ids": list(new)})
+    sums.follow_orgs(tx, moved)  # last, since a follower may be at work
 
 
 def recount(tx: Connection) -> None:
-    """Have every graduate looked at again, as after a change of the reasons that are excluded."""
+    """Have every graduate looked at again, as after a change of the reasons that are excluded.
+
+    What is kept of open nodes is put right at once.
+    """
     tx.execute(_EVERYBODY)
+    sums.mend(tx)
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -442,7 +444,7 @@ _SIZE = sa.text(
 
 
 def verify(tx: Connection, policy: Policy, now: datetime) -> tuple[int, int, list[str]]:
-    """Count everything again from graduates and transfers.
+    """Count everything again from graduates, transfers and open nodes.
 
     Returns how many graduates and rows of figures there are, and what differs. What waits in `changes` is
     followed first, in the caller's transaction, so nothing can come between.
@@ -458,4 +460,4 @@ def verify(tx: Connection, policy: Policy, now: datetime) -> tuple[int, int, lis
                 where = f"organisation {row['org_id']}, cohort {row['cohort']}"
                 differ.append(f"{where}: {name} is {kept}, counted {counted}")
     size = tx.execute(_SIZE).one()
-    return size.graduates, size.figures, differ
+    return size.graduates, size.figures, differ + sums.differences(tx)

@@ -16,6 +16,7 @@ from services.transfers import handlers, store
 from services.transfers.figures import handlers as figures_handlers
 from services.transfers.figures import rules as figures_rules
 from services.transfers.figures import store as figures_store
+from services.transfers.figures import sums
 from services.transfers.figures.rules import FIGURES, contribution, rate
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
@@ -298,6 +299,7 @@ def test_figures_follow_the_tree(tx):
         version=2,
         deleted=False,
     )
+    sums.follow(tx, clock.now())
     handlers.on_org_changed(tx, [moved])
     assert figures(tx, TARGET) == {"study": 1, "society": 1, "idle": 1, "open": 1}
     assert differences(tx) == []
@@ -478,6 +480,7 @@ def test_figures_are_what_the_model_says(engine, steps):
                     )
             elif what == "fold":
                 figures_store.fold(connection, reader.read("national"), clock.now(), 1 + choice)
+                sums.follow(connection, clock.now())
             elif member in current:
                 row = store.one(connection, current[member])
                 if what in ("approve", "reject"):

@@ -3,12 +3,28 @@
 import sqlalchemy as sa
 from alembic import op
 
-from services.transfers.models import COUNTED
-
 revision = "0009_open_counts"
 down_revision = "0008_stage_comment"
 branch_labels = None
 depends_on = None
+
+COUNTED = tuple(
+    text
+    for what, sign, rows in (("INSERT", "", "came"), ("DELETE", "-", "went"))
+    for text in (
+        f"""
+CREATE FUNCTION count_nodes_{rows}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO open_counts (province, state, n)
+    SELECT province, state, {sign}count(*) FROM {rows} GROUP BY province, state;
+    RETURN NULL;
+END $$""",
+        f"""
+CREATE TRIGGER open_nodes_{rows} AFTER {what} ON open_nodes
+    REFERENCING {"NEW" if what == "INSERT" else "OLD"} TABLE AS {rows}
+    FOR EACH STATEMENT EXECUTE FUNCTION count_nodes_{rows}()""",
+    )
+)
 
 
 def upgrade() -> None:
