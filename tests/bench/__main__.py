@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -66,6 +67,21 @@ class Bench:
 
     def singles(self, seconds: float) -> float:
         return drive.singles(self.installation, self.members, self.schools, seconds)[0]
+
+    def replicas(self, seconds: float) -> dict[str, list[float]]:
+        """Lists per second with one, two and four processes of transfers and of members each, then one again.
+
+        Every transfer of each has to be completed, whichever of them has taken which step.
+        """
+        found: dict[str, list[float]] = {}
+        for count in (1, 2, 4, 1):
+            wanted = {f"{one}#{n}" for one in ("members", "transfers") for n in range(2, count + 1)}
+            running = {name for name in self.installation.processes if "#" in name}
+            for name in running - wanted:
+                self.installation.kill(name, signal.SIGTERM)
+            self.installation.start(*sorted(wanted - running))
+            found.setdefault(str(count), []).append(self.bulk(seconds))
+        return found
 
     def idle(self, seconds: float) -> dict[str, Any]:
         """CPU of all services at rest in percent of one core, and memory of each in MB."""
@@ -141,6 +157,8 @@ def transfers(keys: Path, url: str) -> dict[str, Any]:
         seen = drive.latency(bench.installation, bench.members, bench.schools, 20, 15 if QUICK else 30)
         note("idle")
         idle = bench.idle(10 if QUICK else 20)
+        note("two and four processes of transfers and members")
+        replicas = bench.replicas(seconds=4 if QUICK else 10)
         others = frameworks(bench) if os.environ.get("PEERS") else None
     db.drop_database(url)
     return {
@@ -150,6 +168,7 @@ def transfers(keys: Path, url: str) -> dict[str, Any]:
         "latency_p50_ms": seen["p50"],
         "latency_p99_ms": seen["p99"],
         "idle": idle,
+        "replicas": replicas,
         "idle_cpu_percent": idle["cpu_percent"],
         "bulk_vs_sql_batch": ratio(rows["bulk"], rows["sql_batch"]),
         "bulk_vs_sql_lists": ratio(rows["bulk"], rows["sql_lists"]),
@@ -303,6 +322,11 @@ def _of_transfers(result: dict[str, Any]) -> Iterator[Line]:
     yield "system, singles, 64 in flight", raw["singles"], f"{single:.2f} x SQL-single (aim 2)"
     yield "request to approver's list at 20/s", _spread(result, "latency_", "p99"), "aim 30 / 100 ms"
     yield "all services at rest", f"{result['idle_cpu_percent']:.1f} % of a core", "aim < 3 %"
+    one = median(result["replicas"]["1"])
+    for count, aim in (("2", "1.0"), ("4", "0.9")):
+        speed = median(result["replicas"][count])
+        label = f"lists with {count} processes of transfers and members"
+        yield label, f"{speed:,.0f} transfers/s", f"{speed / one:.2f} x one (aim {aim})"
     yield "memory, MB", _memory(result["idle"]), ""
     if "growth_ratio" in result:
         compared = "bulk with 3,000,000 against 150,000 members and transfers"
