@@ -696,9 +696,8 @@ def list_work(tx: Connection, request: contract.ListWork, actor: Actor | None) -
         until=request.until or _FUTURE,
     )
     counts, old = waiting.work_counts(tx, org_id)
-    found = waiting.checks(tx, [row.transfer_id for row in rows])
-    names = store.names_of(tx, [row.member_id for row in rows]) if request.sort == WorkOrder.NAME else {}
-    items = [_shown(row, found[row.transfer_id], _cursor(row, request.sort, names)) for row in rows]
+    names = store.names_of(tx, [row.member_id for row, _ in rows]) if request.sort == WorkOrder.NAME else {}
+    items = [_shown(row, found, _cursor(row, request.sort, names)) for row, found in rows]
     return contract.WorkPage(items=items, counts=counts, old=old)
 
 

@@ -227,9 +227,11 @@ def _list(key: str, down: str = "") -> sa.TextClause:
     WITH waiting AS (
         SELECT * FROM ({_sides(also=_LISTED.format(place=place, by=by, opened=opened))}) o
         ORDER BY {by} LIMIT :limit)
-    SELECT {COLUMNS}
+    SELECT {COLUMNS}, {FOUND} AS found
     FROM waiting o
     {with_transfer("o")}
+    {_WITH_MEMBER}
+    {_WITH_RECEIVER}
     ORDER BY {by}""")
 
 
@@ -242,7 +244,7 @@ MATCHING = f"""
 # Names stand in no index of an organisation's nodes: all that waits is read, which is bounded by it. The
 # times stand in an expression, so that no index leads through the nodes of the whole country.
 _BY_NAME = sa.text(f"""
-    SELECT {COLUMNS} {MATCHING}
+    SELECT {COLUMNS}, (SELECT {FOUND} FROM (SELECT 1) AS one {_WITH_RECEIVER}) AS found {MATCHING}
         AND coalesce(o.opened_at, 'infinity') >= :since AND coalesce(o.opened_at, 'infinity') < :until
         AND ({_NAME}, o.transfer_id) > (CAST(:at AS text) COLLATE "zh-x-icu", :transfer_id)
     ORDER BY {_NAME}, o.transfer_id LIMIT :limit""")
@@ -257,11 +259,15 @@ LIST_ARRIVED, LIST_NEWEST, LIST_DUE, LIST_BY_NAME = _LIST.values()
 
 def listed(
     tx: Connection, asked: Wanted, sort: str, after: tuple[datetime | str, int], limit: int, **times: datetime
-) -> list[Transfer]:
-    """Return the open nodes that match, in an order after a place, opened from `since` and before `until`."""
+) -> list[tuple[Transfer, list[Check]]]:
+    """Return the open nodes that match, in an order after a place, opened from `since` and before `until`.
+
+    Each comes with what its approver should look at.
+    """
     at, transfer_id = after
     place = {"at": at, "transfer_id": transfer_id, "limit": limit}
-    return db.rows(Transfer, db.prepared(tx, _LIST[WorkOrder(sort)], **asked, **place, **times))
+    rows = db.prepared(tx, _LIST[WorkOrder(sort)], **asked, **place, **times)
+    return [(Transfer._make(row), [Check(one) for one in found]) for *row, found in rows]
 
 
 # ---- counts --------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def elsewhere(**values):
 def work(tx, org_id, **wanted):
     asked = waiting.wanted(org_id, Filter(**wanted))
     rows = waiting.listed(tx, asked, "arrived", (LONG_AGO, 0), 50, **EVERYTHING)
-    return [row.transfer_id for row in rows]
+    return [row.transfer_id for row, _ in rows]
 
 
 @pytest.mark.rule("TRF-31")

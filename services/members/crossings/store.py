@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple, TypedDict
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -247,7 +248,7 @@ _COMPLETE = sa.text("""
         RETURNING a.person_id
     )
     INSERT INTO accounts (person_id, initial_tail)
-    SELECT person_id, :tail FROM arrived
+    SELECT person_id, CAST(:tail AS int) FROM arrived
     ORDER BY person_id
     ON CONFLICT DO NOTHING""")
 _TAKE_OVER = sa.text(f"""
@@ -346,7 +347,8 @@ def end_dropped(tx: Connection, items: Sequence[Any], now: datetime) -> None:
 
 def complete(tx: Connection, items: Sequence[Any], now: datetime, tail: int) -> None:
     """End the arrivals of transfers that have moved their person, who has an account from now on (ACC-04)."""
-    db.run(tx, _COMPLETE, items, now=now, tail=tail)
+    told = msgspec.json.encode(list(items)).decode()
+    db.prepared(tx, _COMPLETE, items=told, now=now, tail=tail)
 
 
 def take_over(tx: Connection, rows: Sequence[Taken], stays: Sequence[StayElsewhere]) -> None:
