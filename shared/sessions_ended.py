@@ -40,9 +40,10 @@ _END = sa.text("""
     FROM json_to_recordset(CAST(:items AS json)) AS i(session_id uuid, until timestamptz)
     ORDER BY session_id
     ON CONFLICT DO NOTHING""")
-_ENDED = sa.text(
-    "SELECT CAST(session_id AS text) FROM ended_sessions WHERE session_id = ANY(CAST(:ids AS uuid[]))"
-)
+_ENDED = sa.text("""
+    SELECT CAST(session_id AS text) FROM ended_sessions
+    -- a list of texts, as the driver gives them to a prepared statement
+    WHERE session_id = ANY(CAST(CAST(:ids AS text[]) AS uuid[]))""")
 
 
 def on_session_ended(tx: Connection, items: list[Any]) -> None:
