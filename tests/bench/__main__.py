@@ -30,7 +30,7 @@ from services.members.accounts import handlers as accounts
 from shared import db
 from shared.settings import SERVICES
 from system import embedded
-from tests.bench import bridges, compare, drive, http, load, peers, reference, registry, season
+from tests.bench import bridges, compare, drive, http, load, outage, peers, reference, registry, season
 from tests.bench.frameworks import run
 from tests.installation import AMQP_URI, SERVER, Installation
 
@@ -137,6 +137,7 @@ def main() -> None:
     note("bridges")
     result["bridges"] = bridges.measure(2.0 if QUICK else bridges.SECONDS, ROUNDS)
     result["bridge_peers"] = peers.measure(20.0 if QUICK else peers.SECONDS)
+    result["outage"] = outage.measure()
     note("the gateway")
     result["http"] = http.measure(3.0 if QUICK else 8.0)
     if not QUICK:
@@ -286,6 +287,7 @@ def show(result: dict[str, Any]) -> None:
         lines += bridges.lines(result["bridges"])
     if "bridge_peers" in result:
         lines += peers.lines(result["bridge_peers"])
+        lines += outage.lines(result["outage"])
     lines += http.lines(result["http"])
     if result["peers"]:
         lines += run.lines(result["peers"])
