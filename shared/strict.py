@@ -51,9 +51,14 @@ def b64url_bytes(part: str) -> bytes:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
+def b64url(some: bytes) -> str:
+    """Return bytes as base64url without padding."""
+    return urlsafe_b64encode(some).rstrip(b"=").decode()
+
+
 def is_canonical(part: str) -> bool:
     """Return whether base64 is written in the one way that there is: the last bits are part of no byte."""
     if len(part) % 4 == 1:
         return False
     tail = part[-(len(part) % 4 or 4) :]
-    return urlsafe_b64encode(b64url_bytes(tail)).rstrip(b"=").decode() == tail
+    return b64url(b64url_bytes(tail)) == tail
