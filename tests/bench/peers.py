@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -22,12 +18,12 @@ import psutil
 import sqlalchemy as sa
 
 from services.federation import models
-from services.federation.courier import LOOK_AGAIN_SECONDS
 from services.federation.handovers import Deed, perform
 from services.federation.protocol import Act, Type
 from services.federation.schemas import Offer, Record
-from shared import background, clock, db, migrate
+from shared import clock, db, migrate
 from system import embedded
+from tests.bench.bridges import carried
 from tests.bench.quantiles import percentile
 from tests.federation.factories import EXAMPLES, served
 from tests.federation.neighbours import Neighbours
@@ -69,7 +65,7 @@ def latency(transfers: int = TRANSFERS) -> dict[str, list[float]]:
     both = Neighbours(engine, Path(tempfile.mkdtemp()), "BJ", 7, **options)
     try:
         both.program.start()
-        with served(both.door(), port=both.ports[0]), _carried(both) as database:
+        with served(both.door(), port=both.ports[0]), carried(both.courier()) as database:
             _hand_over(both, database, transfers)
         with engine.connect() as tx:
             return {
@@ -81,23 +77,6 @@ def latency(transfers: int = TRANSFERS) -> dict[str, list[float]]:
         both.program.end()
         engine.dispose()
         db.drop_database(url)
-
-
-@contextmanager
-def _carried(both: Neighbours) -> Iterator[db.Database]:
-    """Have a courier run that is woken by each commit, as in the service."""
-    courier = both.courier()
-    loop = background.Loop("courier", courier.turn, LOOK_AGAIN_SECONDS)
-    service = SimpleNamespace(name="bench", stopping=False, on_stop=[])
-    thread = threading.Thread(target=background.run, args=(service, loop))
-    thread.start()
-    try:
-        yield db.Database(both.end.engine, loop.wake.set)
-    finally:
-        service.stopping = True
-        for stop in service.on_stop:
-            stop()
-        thread.join()
 
 
 def _hand_over(both: Neighbours, database: db.Database, transfers: int) -> None:
