@@ -394,6 +394,7 @@ arrivals = sa.Table(
     sa.Column(
         "settled", sa.Boolean, nullable=False, server_default="false", comment="nobody to erase is left"
     ),
+    sa.Column("remark_sealed", sa.LargeBinary, comment="of who may come, for who decides; null once ended"),
     sa.Index(
         "uq_arrivals_open",
         "person_id",

@@ -31,6 +31,7 @@ FIRST = 4_500_001
 PEOPLE = 10
 LONGEST = "共青团北京航空航天与信息材料科学技术大学沙河校区未来空天技术学院（国家卓越工程师学院）委员会"
 TYPED = "共青团北京某某人工智能与机器人科技发展（集团）股份有限公司亦庄经济技术开发区分公司总支部委员会"
+BESIDE = "住沙河校区学生公寓3栋"
 DESKS = (
     "共青团北京市委员会大学与中学工作部组织关系转接审核岗",
     "共青团北京航空航天与信息材料科学技术大学委员会",
@@ -261,7 +262,7 @@ def _offer(town: Any, branch: int, members: Sequence[int]) -> None:
     for row in known:
         subject = f"BJ:{row.person_id}"
         number = seal.Seal(keys).open(row.id_sealed)
-        said = SealedPerson(subject=subject, number=number, name=row.name)
+        said = SealedPerson(subject=subject, number=number, name=row.name, remark=BESIDE)
         sealed = there.seal("BJ", said, clock.now())
         offers.append(told.ArrivalOffered(subject=subject, peer="BJ", source_branch_id=branch, person=sealed))
     tell(town, *offers)

@@ -127,10 +127,11 @@ def test_an_arrival_is_approved(visit, house):
     college.look()
     drawer = college.page.inner_text("#drawer")
     assert "北京系统 · 共青团北京航空航天" in drawer and "010-82310002" in drawer
+    assert border.BESIDE in drawer
     college.go(f"/transfers/{house.awaited}")
     assert "正在等待北京系统移交档案" in seen(college) and "本系统现在不用办理" in seen(college)
     college.go(f"/transfers/{house.coming}")
-    assert "北京系统 · 共青团北京航空航天" in seen(college)
+    assert "北京系统 · 共青团北京航空航天" in seen(college) and border.BESIDE in seen(college)
     college.click("button[value=approve]")
     college.until("分配团支部")
 

@@ -144,11 +144,12 @@ def _short_enough(record: SealedRecord) -> SealedRecord:
 
 
 class _Offer(NamedTuple):
-    """An offer that was opened and speaks for itself: the row of the person, and the blind index."""
+    """An offer that was opened and speaks for itself: the row of the person, blind index, sealed remark."""
 
     item: ArrivalOffered
     row: people.Entered
     id_index: bytes
+    remark: str | None
 
 
 def on_arrival_offered(tx: Connection, items: list[ArrivalOffered]) -> None:
@@ -179,6 +180,7 @@ def on_arrival_offered(tx: Connection, items: list[ArrivalOffered]) -> None:
                 "branch_id": item.source_branch_id,
                 "code": str(unfit.get(item.subject, "")),
                 "unbound": item.subject in coming.unbound,
+                "remark_sealed": offers[item.subject].remark if item.subject in found else None,
             }
             for item in fresh.values()
         ],
@@ -240,7 +242,7 @@ def _offer(item: ArrivalOffered, said: SealedPerson) -> _Offer:
     row["branch_id"] = item.source_branch_id
     number = domain.normalise_id(said.number)
     row["joined_on"] = rules.believable(said.joined_on, domain.born_on(number), clock.today())
-    return _Offer(item, row, base64.b64decode(row["id_index"]))
+    return _Offer(item, row, base64.b64decode(row["id_index"]), sealed(said.remark))
 
 
 def _check_sources(tx: Connection, items: Sequence[ArrivalOffered]) -> None:

@@ -118,6 +118,7 @@ class NewArrival(TypedDict):
     branch_id: int
     code: str
     unbound: bool
+    remark_sealed: str | None
 
 
 class Brought(TypedDict):
@@ -163,9 +164,13 @@ _HOLD_KNOWN = sa.text("""
 _UNDER_WAY = sa.text("""
     SELECT person_id, branch_id FROM arrivals
     WHERE person_id = ANY(CAST(:ids AS bigint[])) AND ended_at IS NULL""")
+_REMARKS = sa.text("""
+    SELECT transfer_id, remark_sealed FROM arrivals
+    WHERE transfer_id = ANY(CAST(:ids AS bigint[])) AND ended_at IS NULL AND remark_sealed IS NOT NULL""")
 _REMEMBER = sa.text(f"""
     INSERT INTO arrivals ({columns(NewArrival)}, offered_at, ended_at)
-    SELECT {columns(NewArrival)}, :now, CASE WHEN person_id IS NULL THEN CAST(:now AS timestamptz) END
+    SELECT {columns(NewArrival, remark_sealed="decode(remark_sealed, 'base64')")}, :now,
+        CASE WHEN person_id IS NULL THEN CAST(:now AS timestamptz) END
     FROM {recordset(NewArrival)}
     ORDER BY subject""")
 _ELSEWHERE = "p.person_id = i.person_id AND p.branch_id IS DISTINCT FROM i.branch_id"
@@ -198,7 +203,7 @@ _FOLLOW = sa.text("""
         AND a.ended_at IS NULL AND a.transfer_id IS NULL""")
 _OVER = """
     over AS (
-        UPDATE arrivals a SET ended_at = :now
+        UPDATE arrivals a SET ended_at = :now, remark_sealed = NULL
         FROM ended e
         WHERE a.subject = e.subject
         RETURNING a.person_id, a.branch_id, a.unbound
@@ -240,7 +245,7 @@ _END_DROPPED = sa.text(f"""
     {_OVER}""")
 _COMPLETE = sa.text("""
     WITH arrived AS (
-        UPDATE arrivals a SET ended_at = :now, completed = true
+        UPDATE arrivals a SET ended_at = :now, completed = true, remark_sealed = NULL
         FROM json_to_recordset(CAST(:items AS json)) AS i(
             transfer_id bigint, member_id bigint, branch_id bigint)
         JOIN people p ON p.person_id = i.member_id AND p.branch_id = i.branch_id
@@ -310,6 +315,12 @@ def under_way(tx: Connection, person_ids: Iterable[int]) -> dict[int, int]:
     """Return the branches of other systems from which people are to come, by person."""
     rows = tx.execute(_UNDER_WAY, {"ids": sorted(set(person_ids))})
     return {row.person_id: row.branch_id for row in rows}
+
+
+def remarks(tx: Connection, transfer_ids: Iterable[int]) -> dict[int, bytes]:
+    """Return what was said beside who is to come, sealed, by the transfer that is under way."""
+    rows = db.prepared(tx, _REMARKS, ids=sorted(set(transfer_ids)))
+    return {row.transfer_id: row.remark_sealed for row in rows}
 
 
 def remember(tx: Connection, rows: Sequence[NewArrival], now: datetime) -> None:

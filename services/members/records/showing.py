@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from services.members import domain, settings, store
+from services.members.crossings import store as crossings_store
 from services.members.log import log
 from services.members.posts import store as posts_store
 from services.members.records import rules
@@ -185,8 +187,19 @@ def describe_people(tx: Connection, request: contract.DescribePeople, actor: Act
     people = store.by_ids(tx, request.person_ids)
     seen = _seen(tx, actor, people)
     posts = posts_in_branch(tx, people.values())
-    return [
+    found = [
         shown(people[one], one in seen, posts.get(one, "")) for one in request.person_ids if one in people
+    ]
+    return _with_remarks(tx, found)
+
+
+def _with_remarks(tx: Connection, found: list[Member]) -> list[Member]:
+    """Return members, those who are to come with what was said beside who they are (FED-08)."""
+    transfers = [one.transfer_id for one in found if one.transfer_id]
+    said = crossings_store.remarks(tx, transfers) if transfers else {}
+    return [
+        replace(one, said_there=opened(said.get(one.transfer_id or 0))) if one.transfer_id in said else one
+        for one in found
     ]
 
 

@@ -65,7 +65,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     branch; `missing` names the required fields that are not filled, none for a complete record
     (MEM-22); `to_contact`: has arrived and was not contacted yet (MEM-30); `party`: is a Party
     member who keeps membership (MEM-25); `found_on`: when work or study was found, of those who
-    wait for a transfer onward (TYPE-16).
+    wait for a transfer onward (TYPE-16); `said_there`: of who is to come, what the other system's
+    registry has said beside who it is, until the transfer ends (FED-08).
     """
 
     member_id: int
@@ -90,6 +91,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     party: bool = False
     to_contact: bool = False
     found_on: dt.date | None = None
+    said_there: str = ""
     missing: list[str] = []
 
 

@@ -20,7 +20,7 @@ from shared.errors import Refused
 from shared.identity import Actor
 from shared.inbox import Inbox, Incoming
 from shared.messages.federation import ArrivalDropped, ArrivalOffered
-from shared.messages.members import SignIn, WhoAmI
+from shared.messages.members import DescribePeople, SignIn, WhoAmI
 from shared.messages.sealed import SealedStay
 from shared.messages.transfers import ArrivalAnswered, TransferRejected, TransferWithdrawn
 from shared.messages.words import BridgeReason
@@ -50,6 +50,7 @@ from tests.members.factories import (
     ONE,
     TARGET,
     TWO,
+    admin,
     admit,
     assigned,
     number,
@@ -107,6 +108,24 @@ def test_somebody_new(tx, bj):
     assert (one.name, one.branch_id, one.joined_on) == ("李 雷", BJ_CLASS, date(2020, 5, 4))
     assert keys.seal.open(one.id_sealed) == number(50) and opened(one.phone_sealed) == "010-1234"
     assert stays(tx, member) == [(BJ_CLASS, True)] and not has_account(tx, member)
+
+
+def test_what_is_said_beside(tx, bj):
+    """FED-08: whoever decides reads what the other registry says beside who is to come, until the end."""
+    said = {"remark": "住学生公寓3栋\n电话13900001111"}
+    ((_, member),) = offer(tx, offered(sealed_person(bj, **said)))
+    begin(tx, member)
+
+    def read(org):
+        (found,) = showing.describe_people(tx, DescribePeople(person_ids=[member]), admin(org))
+        return found.said_there
+
+    assert read(TARGET) == said["remark"] and read(CLASS) == ""
+    assert "学生公寓" not in str(tx.execute(sa.text("SELECT * FROM arrivals")).all())
+
+    record(tx, came(sealed_record(bj)))
+    handlers.on_branch_assigned(tx, [assigned(70, member)])
+    assert row(tx, member).branch_id == BRANCH and read(TARGET) == ""
 
 
 @pytest.mark.rule("FED-14")
