@@ -32,6 +32,7 @@ ONE_BY_ONE = {
     "services.federation.store:_AWAY": SINGLE,
     "services.federation.store:_BACK": SINGLE,
     "services.federation.store:_PAUSE": SINGLE,
+    "services.federation.store:_READ_ANEW": SINGLE,
     "services.federation.store:_RELEASE": LEASED,
     "services.federation.store:_SETTLE": LEASED,
     "services.federation.store:_WRITE": HELD,
@@ -40,6 +41,7 @@ ONE_BY_ONE = {
     "services.members.accounts.store:_FORGET_SIGN_INS": ALONE,  # once a day, by who hears of the day
     "services.members.crossings.store:_BRING": PERSON,
     "services.members.crossings.store:_COMPLETE": PERSON,
+    "services.members.crossings.store:_CORRECT": PERSON,
     "services.members.crossings.store:_END": PERSON,
     "services.members.crossings.store:_END_DROPPED": PERSON,
     "services.members.crossings.store:_END_UNBEGUN": PERSON,
