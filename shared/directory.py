@@ -236,6 +236,25 @@ def find(tx: Connection, org_ids: Sequence[int | None]) -> dict[int, Org]:
     return {row.org_id: row for row in rows if not row.deleted}
 
 
+# What an organisation lies below its path says, which ends in its own id.
+_WITH_ALL_ABOVE = sa.text(f"""
+    WITH named AS (
+        SELECT DISTINCT unnest(string_to_array(rtrim(path, '.'), '.')::bigint[]) AS org_id
+        FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[])) AND NOT deleted)
+    SELECT {columns(Org, "o")} FROM named n
+    CROSS JOIN LATERAL (
+        SELECT * FROM org_directory d WHERE d.org_id = n.org_id AND NOT d.deleted OFFSET 0) o""")
+
+
+def find_with_all_above(tx: Connection, org_ids: Collection[int | None]) -> dict[int, Org]:
+    """Return the given organisations and all above them by id, deleted ones left out."""
+    ids = sorted({org_id for org_id in org_ids if org_id is not None})
+    if not ids:
+        return {}
+    rows = db.rows(Org, db.prepared(tx, _WITH_ALL_ABOVE, ids=ids))
+    return {row.org_id: row for row in rows}
+
+
 _OF_OTHERS = sa.text("""
     SELECT org_id FROM org_directory
     WHERE org_id = ANY(CAST(:ids AS bigint[])) AND system <> 'national'""")

@@ -70,10 +70,10 @@ def _ancestors(row: directory.Org) -> list[int]:
 
 
 def facts_of(tx: Connection, org_ids: Iterable[int | None]) -> dict[int, OrgFacts]:
-    """Return what the rules need of organisations, by id; two look-ups for any number."""
-    rows = directory.find(tx, list(org_ids))
-    above = directory.find(tx, [one for row in rows.values() for one in _ancestors(row)])
-    return {org_id: _facts(row, above) for org_id, row in rows.items()}
+    """Return what the rules need of organisations, by id; one look-up for any number."""
+    wanted = set(org_ids)
+    found = directory.find_with_all_above(tx, wanted)
+    return {org_id: _facts(row, found) for org_id, row in found.items() if org_id in wanted}
 
 
 def on_org_changed(tx: Connection, items: list[OrgChanged]) -> None:
