@@ -12,6 +12,7 @@ from services.gateway.kit import word
 from services.gateway.kit.language import gettext as _
 from services.gateway.kit.language import language
 from services.gateway.kit.page import why as said_why
+from shared import clock
 from shared.errors import Refused
 from shared.messages import federation
 from shared.messages.words import BridgeMessage, HandoverState, Reason, System
@@ -21,6 +22,8 @@ SKEW = timedelta(minutes=10)
 """How far a clock may be off before messages are refused."""
 KEY_DAYS = 14
 """Days before its end from which on a key is pointed out."""
+DOUBT = timedelta(hours=1)
+"""For how long a member may be on the way before that is pointed out, as the alert has it (FED-11)."""
 SILENT_SECONDS = 900
 """For how long a message may be without a receipt before it is pointed out."""
 
@@ -139,7 +142,7 @@ def _facts(peer: System, one: Any) -> list[Fact]:
         Fact(
             _("移交存疑"),
             _("%(n)s人", n=one.in_doubt),
-            "late" if one.in_doubt else "",
+            doubt(one.in_doubt_since),
             one.in_doubt_since,
             f"{at}/transfers?doubt=1" if one.in_doubt else "",
         ),
@@ -147,6 +150,11 @@ def _facts(peer: System, one: Any) -> list[Fact]:
         _keys(one.keys),
         _reconciled(one, at),
     ]
+
+
+def doubt(since: datetime | None) -> str:
+    """Return the colour of a member's being on the way since an instant: late once it is too long."""
+    return "late" if since is not None and clock.now() - since >= DOUBT else ""
 
 
 def _since(one: Any) -> list[Fact]:

@@ -150,9 +150,16 @@ def bridge_transfers(peer: str) -> Any:
         items=items,
         orgs=orgs,
         doubt=doubt,
+        colour_of=bridge_state.doubt,
         chips=[
             (listing.address(doubt=None), _("全部"), None, "", not doubt),
-            (listing.address(doubt="1"), _("移交存疑"), known.in_doubt if known else None, "late", doubt),
+            (
+                listing.address(doubt="1"),
+                _("移交存疑"),
+                known.in_doubt if known else None,
+                bridge_state.doubt(known.in_doubt_since if known else None),
+                doubt,
+            ),
         ],
         peers=[(f"/bridges/{one}/transfers", word(one), None, one == peer) for one in PEERS],
         following=_following(listing, items),
