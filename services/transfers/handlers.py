@@ -773,4 +773,4 @@ def count_transfers(tx: Connection, request: contract.Counts, actor: Actor | Non
     """Return numbers by reason and state out of the acting organisation's subtree (BEY-11)."""
     org_id = directory.require_administrator(tx, actor, observers=True)
     org = directory.find(tx, [org_id])[org_id]
-    return store.counts(tx, org.path)
+    return store.counts(tx, org_id, org.path)

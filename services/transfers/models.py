@@ -163,21 +163,27 @@ open_counts = sa.Table(
 )
 
 _COUNTED_BY = "province, state, org_id, superior_id, opened_at, expires_at"
-_CAME, _WENT = "SELECT 1 AS sign, * FROM came", "SELECT -1 AS sign, * FROM went"
+_COUNT = f"""SELECT {_COUNTED_BY}, reminders > 0 AS reminded, {{sign}}count(*) AS n
+    FROM {{nodes}} GROUP BY {_COUNTED_BY}, reminders > 0"""
+_CAME, _WENT = _COUNT.format(sign="", nodes="came"), _COUNT.format(sign="-", nodes="went")
 COUNTED = tuple(
     text
-    for what, given, nodes in (
+    for what, given, lines in (
         ("INSERT", "NEW TABLE AS came", _CAME),
         ("DELETE", "OLD TABLE AS went", _WENT),
-        ("UPDATE", "OLD TABLE AS went NEW TABLE AS came", f"{_WENT} UNION ALL {_CAME}"),
+        (
+            "UPDATE",
+            "OLD TABLE AS went NEW TABLE AS came",
+            f"""SELECT {_COUNTED_BY}, reminded, sum(n) FROM ({_WENT} UNION ALL {_CAME}) AS both_sides
+    GROUP BY {_COUNTED_BY}, reminded HAVING sum(n) <> 0""",
+        ),
     )
     for text in (
         f"""
 CREATE FUNCTION count_nodes_{what.lower()}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO open_counts ({_COUNTED_BY}, reminded, n)
-    SELECT {_COUNTED_BY}, reminders > 0, sum(sign) FROM ({nodes}) AS nodes
-    GROUP BY {_COUNTED_BY}, reminders > 0 HAVING sum(sign) <> 0;
+    {lines};
     RETURN NULL;
 END $$""",
         f"""
@@ -224,6 +230,27 @@ followed = sa.Table(
     sa.Column("what", sa.Text, primary_key=True, comment="open_below"),
     sa.Column("until", _time, nullable=False),
     comment="by which instant deadlines are counted as passed",
+)
+
+transfer_lines = sa.Table(
+    "transfer_lines",
+    metadata,
+    sa.Column("org_id", sa.BigInteger, nullable=False, comment="the source"),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("n", sa.BigInteger, nullable=False),
+    comment="how many transfers have come into a state and left it, until the follower sums them up",
+)
+
+transfer_sums = sa.Table(
+    "transfer_sums",
+    metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("reason", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, primary_key=True),
+    sa.Column("n", sa.BigInteger, nullable=False),
+    comment="how many transfers lead out of each subtree, up to transfer_lines (BEY-11)",
+    postgresql_with={"fillfactor": "70"},
 )
 
 early = sa.Table(

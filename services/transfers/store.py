@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from services.transfers import domain, saga, trail
 from services.transfers.saga import State, Trigger
-from services.transfers.transitions import BY_CLOCK, Item
+from services.transfers.transitions import BY_CLOCK, Item, seen_by, totalled
 from shared import clock, db
 from shared.messages import transfers as messages
 from shared.messages.members import MemberReserved
@@ -126,9 +126,10 @@ _REQUEST = sa.text(f"""
         SELECT {_STORED}, 'checking', 0, :now, 1, {_REQUEST_LINK}
         FROM fitting i
         RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason_kind,
-            batch_id, state, audit_seq, audit_head, initiator_person_id AS person_id,
+            batch_id, state, initiator, reason, audit_seq, audit_head, initiator_person_id AS person_id,
             initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
     {trail.audited("requested")},
+    {totalled()},
     told AS ({insert(tell(messages.TransferRequested, "moved", batch_size=_BATCH_SIZE))})
     SELECT n, transfer_id FROM fitting""")
 
@@ -617,20 +618,12 @@ _OF_BATCH = sa.text(f"{_READ} WHERE t.batch_id = :batch AND t.initiator_org_id =
 _STEPS = sa.text("SELECT * FROM audit WHERE transfer_id = :transfer_id ORDER BY seq")
 
 
-def _seen_by(side: str) -> str:
-    """Return the condition that a transfer is a side's to see.
-
-    One that never held its member says only what its starter claimed, so it is not for the other side.
-    """
-    return f"(t.state NOT IN ('checking', 'refused') OR t.initiator IN ('{side}', 'batch'))"
-
-
 _STARTED = {
     (side, oldest_first): sa.text(f"""{_READ}
         WHERE {column} IN (
                 SELECT org_id FROM org_directory WHERE org_id = :org
                 UNION ALL SELECT org_id FROM org_directory WHERE parent_id = :org AND kind = 'branch')
-            AND {_seen_by(side)}
+            AND {seen_by(side)}
             AND (NOT :open_only OR t.ended_at IS NULL)
             AND (:state = '' OR t.state = :state)
             AND (:reason = '' OR t.reason = :reason)
@@ -643,11 +636,17 @@ _PATH = sa.text(
     "SELECT node_no, state FROM path_steps WHERE path = :path AND state <> 'moving' ORDER BY node_no"
 )
 # Paths end in a dot, and "/" is the character after it, so a subtree is a range: path to path_end.
-_COUNTS = sa.text(f"""
-    SELECT t.reason, t.state, count(*)::int AS transfers
-    FROM transfers t JOIN org_directory s ON s.org_id = t.source_branch_id
-    WHERE s.path >= :path AND s.path < :path_end AND {_seen_by("source")}
-    GROUP BY 1, 2 ORDER BY 1, 2""")
+# Kept by the follower of the figures (`figures.totals`), and in lines what it has not followed yet.
+_COUNTS = sa.text("""
+    SELECT reason, state, sum(n)::int AS transfers
+    FROM (
+        SELECT reason, state, n FROM transfer_sums WHERE org_id = :org
+        UNION ALL
+        SELECT l.reason, l.state, l.n
+        FROM transfer_lines l
+        CROSS JOIN LATERAL (SELECT path FROM org_directory d WHERE d.org_id = l.org_id OFFSET 0) AS s
+        WHERE s.path >= :path AND s.path < :path_end) AS kept
+    GROUP BY 1, 2 HAVING sum(n) > 0 ORDER BY 1, 2""")
 
 _NOT_ASSIGNABLE = ", ".join(f"'{one}'" for one in domain.NOT_ASSIGNABLE)
 _HAS_BRANCH = sa.text(f"""
@@ -710,9 +709,9 @@ def started(tx: Connection, org_id: int, asked: messages.ListStarted, limit: int
     return db.rows(Transfer, tx.execute(_STARTED[asked.side, asked.oldest_first], wanted))
 
 
-def counts(tx: Connection, path: str) -> list[messages.Count]:
-    """Return numbers of transfers by reason and state out of the subtree of `path`."""
-    rows = tx.execute(_COUNTS, {"path": path, "path_end": path[:-1] + "/"})
+def counts(tx: Connection, org_id: int, path: str) -> list[messages.Count]:
+    """Return numbers of transfers by reason and state out of an organisation's subtree."""
+    rows = tx.execute(_COUNTS, {"org": org_id, "path": path, "path_end": path[:-1] + "/"})
     return [messages.Count(reason=row.reason, state=row.state, transfers=row.transfers) for row in rows]
 
 

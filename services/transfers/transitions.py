@@ -59,6 +59,29 @@ def asked(kind: type) -> str:
     asked AS (SELECT * FROM {recordset(kind)})"""
 
 
+def seen_by(side: str, of: str = "t") -> str:
+    """Return the condition that a transfer is a side's to see.
+
+    One that never held its member says only what its starter claimed, so it is not for the other side.
+    """
+    return f"({of}.state NOT IN ('checking', 'refused') OR {of}.initiator IN ('{side}', 'batch'))"
+
+
+def totalled(left: str = "NULL") -> str:
+    """Return the CTE that says how many transfers have come into their states, and `left` others (BEY-11)."""
+    return f"""-- how many of each source and reason are in which state, for whoever keeps the sums
+    totalled AS (
+        INSERT INTO transfer_lines (org_id, reason, state, n)
+        SELECT t.source_branch_id, t.reason, t.state, t.n
+        FROM (
+            SELECT m.source_branch_id, m.reason, m.initiator, s.state, s.sign * m.n AS n
+            FROM (
+                SELECT source_branch_id, reason, initiator, {left} AS was, state, count(*) AS n
+                FROM moved GROUP BY 1, 2, 3, 4, 5) AS m
+            CROSS JOIN LATERAL (VALUES (m.was, -1), (m.state, 1)) AS s(state, sign)) AS t
+        WHERE t.state IS NOT NULL AND {seen_by("source")})"""
+
+
 _AT_TARGET = ", ".join(f"'{state}'" for state, column in saga.DECIDED_AT.items() if column == "target_org_id")
 _AT = f"CASE WHEN m.state IN ({_AT_TARGET}) THEN m.target_province ELSE m.source_province END"
 """The province whose organisation decides a node."""
@@ -129,12 +152,12 @@ The move that follows an assignment is told, and seals it.
 """
 
 _PARTIES = (
-    ", t.policy, t.source_branch_id, t.source_superior_id, t.source_province, t.provincial_id,"
+    ", t.policy, t.source_superior_id, t.source_province, t.provincial_id,"
     " t.target_org_id, t.target_superior_id, t.target_province, t.receipted_at"
 )
 """What `_OPENED` needs of a transfer to find the organisation of the next node."""
 
-_OFFER = ", t.target_name, t.reason, t.place_name, t.place_address, t.created_at"
+_OFFER = ", t.target_name, t.place_name, t.place_address, t.created_at"
 """What another system is told of a transfer beside its sides and its member (FED-10)."""
 
 _EVENT_COLUMNS = {
@@ -285,7 +308,7 @@ def _moved(trigger: Trigger, sources: str, set_also: str, returning: str = "") -
         FROM closed i {steps}
         WHERE t.transfer_id = i.transfer_id AND {_among("t.state", sources)} {on_path}
         RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no, t.peer,
-            t.initiator,
+            t.initiator, t.source_branch_id, t.reason,
             t.audit_seq, t.audit_head, i.n, i.person_id, i.org_id, i.decision_id,
             coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
             {parties}{", t.end_code, t.end_note" if target in saga.FINAL else ""}{returning})"""
@@ -323,6 +346,7 @@ def _transition(
         _closed(sources, entitled, from_also, waits) if at_node else _NONE_CLOSED,
         _moved(trigger, sources, set_also, _OFFER if State.REMOTE in entered else ""),
         trail.audited(trigger),
+        totalled("closed_state" if at_node else ", ".join(map(repr, map(str, saga.sources_of(trigger))))),
     ]
     if target is saga.NEXT:
         parts.append(_OPENED)

@@ -19,7 +19,7 @@ from services.transfers import handlers, store, waiting
 from services.transfers.bulk import handlers as bulk
 from services.transfers.figures import handlers as figures
 from services.transfers.figures import store as figures_store
-from services.transfers.figures import sums
+from services.transfers.figures import sums, totals
 from services.transfers.policies import store as policies_store
 from services.transfers.queue import handlers as queue
 from services.transfers.remarks import handlers as remarks
@@ -214,6 +214,9 @@ def test_a_list_costs_what_it_is_long(morning):
             sums.follow(tx, clock.now())
             figures.get_board(tx, contract.GetBoard(), admin(ROOT))
             assert waiting.work_counts(tx, OTHER)[0] == {"pending_in": OPEN}
+            handlers.count_transfers(tx, contract.Counts(), admin(ROOT))
+            totals.follow(tx)
+            handlers.count_transfers(tx, contract.Counts(), admin(ROOT))
             figures_store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
         undo.rollback()
     assert not found, found

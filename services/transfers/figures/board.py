@@ -53,7 +53,7 @@ class Below(NamedTuple):
 
 def board(tx: Connection, org_id: int, cohort: int, now: datetime) -> list[Below]:
     """Return what waits below each direct subordinate, worst first."""
-    return db.rows(Below, tx.execute(_BOARD, {"org": org_id, "cohort": cohort, "now": now}))
+    return db.rows(Below, db.prepared(tx, _BOARD, org=org_id, cohort=cohort, now=now))
 
 
 def decisions(

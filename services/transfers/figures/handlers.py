@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from sqlalchemy.engine import Connection
 
 from services.transfers import store as transfers_store
-from services.transfers.figures import board, store, sums
+from services.transfers.figures import board, store, sums, totals
 from services.transfers.figures.rules import FIGURES, Counted, check_figure, rate, responsible
 from services.transfers.policies import calendar
 from services.transfers.policies import store as policies_store
@@ -35,16 +35,18 @@ FOLD_SECONDS = 1.0
 def fold_turn(machinery: Machinery) -> float | None:
     """Bring the figures up to date with the next changes; of several services one works at a time.
 
-    So are the sums of open nodes.
+    So are the sums of open nodes and of transfers.
     """
     with machinery.database.transaction(tells=False) as tx:
-        changed, opened = store.waits(tx), sums.waits(tx, clock.now())
-        if not (changed or opened) or not sums.alone(tx):
+        changed, opened, moved = store.waits(tx), sums.waits(tx, clock.now()), totals.waits(tx)
+        if not (changed or opened or moved) or not sums.alone(tx):
             return None
         taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now()) if changed else 0
         if opened:
             sums.follow(tx, clock.now())
             transfers_store.sum_up(tx)
+        if moved:
+            totals.follow(tx)
     return 0 if taken else None  # at once again while there is something to take
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.transfers.figures import sums
+from services.transfers.figures import sums, totals
 from services.transfers.figures.rules import FIGURES, Counted
 from services.transfers.log import SEALED, seal
 from services.transfers.policies.reader import Policy
@@ -299,16 +299,21 @@ def follow_orgs(tx: Connection, moved: Sequence[tuple[int, str]], new: Sequence[
         tx.execute(_TARGETS_MOVED, {"path": old_path, "path_end": old_path[:-1] + "/", "root": root})
     if new:
         tx.execute(_ORIGINS_NEW, {"ids": list(new)})
-    sums.follow_orgs(tx, moved)  # last, since a follower may be at work
+    if moved:
+        sums.alone(tx, wait=True)  # last, since a follower may be at work
+        sums.follow_orgs(tx, moved)
+        totals.follow_orgs(tx, moved)
 
 
 def recount(tx: Connection) -> None:
     """Have every graduate looked at again, as after a change of the reasons that are excluded.
 
-    What is kept of open nodes is put right at once.
+    What is kept of open nodes and of transfers is put right at once.
     """
     tx.execute(_EVERYBODY)
+    sums.alone(tx, wait=True)
     sums.mend(tx)
+    totals.mend(tx)
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -460,4 +465,4 @@ def verify(tx: Connection, policy: Policy, now: datetime) -> tuple[int, int, lis
                 where = f"organisation {row['org_id']}, cohort {row['cohort']}"
                 differ.append(f"{where}: {name} is {kept}, counted {counted}")
     size = tx.execute(_SIZE).one()
-    return size.graduates, size.figures, differ + sums.differences(tx)
+    return size.graduates, size.figures, differ + sums.differences(tx) + totals.differences(tx)

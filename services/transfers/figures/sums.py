@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers.figures.rules import MEASURES
+from shared import db
 
 _LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('figures'))")
 _WAIT = sa.text("SELECT pg_advisory_xact_lock(hashtext('figures'))")
@@ -76,7 +78,7 @@ FRESH = f"{_lined(_KNOWN)} UNION ALL {_PASSED}"
 _NAMES = ", ".join(MEASURES)
 SUMS = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
 _ZEROS = ", ".join("0" for _ in MEASURES)
-_ABOVE = "unnest(string_to_array(rtrim({}, '.'), '.')) WITH ORDINALITY AS part(org_id, depth)"
+ABOVE = "unnest(string_to_array(rtrim({}, '.'), '.')) WITH ORDINALITY AS part(org_id, depth)"
 _ADD = f"""INSERT INTO open_below AS b (org_id, {_NAMES})
         SELECT org_id, {_NAMES} FROM {{}}
         WHERE ({_NAMES}) IS DISTINCT FROM ({_ZEROS})
@@ -121,7 +123,7 @@ _FOLLOW = sa.text(f"""
     above AS MATERIALIZED (
         SELECT part.org_id::bigint AS org_id, max(part.depth) AS depth, max(f.lines) AS lines,
             {", ".join(f"sum(f.{name}) AS {name}" for name in MEASURES)}
-        FROM fresh f {PATH.format("f")}, {_ABOVE.format("s.path")}
+        FROM fresh f {PATH.format("f")}, {ABOVE.format("s.path")}
         GROUP BY 1),
     added AS ({_ADD.format("above")}),
     looked AS (
@@ -151,13 +153,13 @@ def alone(tx: Connection, wait: bool = False) -> bool:
 
 def waits(tx: Connection, now: datetime) -> bool:
     """Return whether nodes have come or gone, or the clock, since the sums were made."""
-    return bool(tx.scalar(_ANY, {"now": now}))
+    return bool(db.prepared(tx, _ANY, now=now).scalar())
 
 
 def follow(tx: Connection, now: datetime) -> None:
     """Add to the sums what is not in them; whoever calls this is `alone`."""
-    for depth in tx.execute(_FOLLOW, {"now": now}).all():
-        tx.execute(_OLDEST, {"ids": depth.org_ids})
+    for depth in db.prepared(tx, _FOLLOW, now=now).all():
+        db.prepared(tx, _OLDEST, ids=depth.org_ids)
 
 
 # ---- the tree ------------------------------------------------------------------------------------
@@ -165,42 +167,47 @@ def follow(tx: Connection, now: datetime) -> None:
 _MOVE = sa.text(f"""
     WITH changed AS (
         SELECT part.org_id::bigint AS org_id, {", ".join(f":sign * b.{name} AS {name}" for name in MEASURES)}
-        FROM open_below b, {_ABOVE.format("CAST(:above AS text)")}
+        FROM open_below b, {ABOVE.format("CAST(:above AS text)")}
         WHERE b.org_id = :org AND part.org_id <> '')
     {_ADD.format("changed")}""")
 _PATHS = sa.text("SELECT org_id, path FROM org_directory WHERE org_id = ANY(CAST(:ids AS bigint[]))")
 
 
-def follow_orgs(tx: Connection, moved: Sequence[tuple[int, str]]) -> None:
-    """Take the sums of organisations that have moved away from those that were above them, and to the new.
+def moves(tx: Connection, moved: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
+    """Return in order what leaves those above it (`sign` -1) and what comes to those `above` it (1).
 
-    Each of `moved` comes with its old path; the new ones are known already. Nobody follows meanwhile.
+    Each of `moved` comes with its old path; the new ones are known already. What lies deeper leaves before
+    that in which it lies, and comes after it.
     """
-    if not moved:
-        return
-    alone(tx, wait=True)
     now = {row.org_id: row.path for row in tx.execute(_PATHS, {"ids": [org_id for org_id, _ in moved]})}
-    # what lies deeper leaves before that in which it lies, and comes after it
-    for org_id, path in sorted(moved, key=lambda one: -len(one[1])):
-        tx.execute(_MOVE, {"org": org_id, "above": _superiors(path), "sign": -1})
-    for org_id, path in sorted(now.items(), key=lambda one: len(one[1])):
-        tx.execute(_MOVE, {"org": org_id, "above": _superiors(path), "sign": 1})
-    _look_for_oldest(tx, [path for _, path in moved] + list(now.values()))
+    left = sorted(moved, key=lambda one: -len(one[1]))
+    came = sorted(now.items(), key=lambda one: len(one[1]))
+    return [
+        {"org": org_id, "sign": sign, "above": path[: path.rstrip(".").rfind(".") + 1]}
+        for sign, places in ((-1, left), (1, came))
+        for org_id, path in places
+    ]
 
 
-def _superiors(path: str) -> str:
-    """Return the path of the superior."""
-    return path[: path.rstrip(".").rfind(".") + 1]
+def follow_orgs(tx: Connection, moved: Sequence[tuple[int, str]]) -> None:
+    """Take the sums of organisations that have moved from those that were above them to those that are.
+
+    Whoever calls this is `alone`.
+    """
+    steps = moves(tx, moved)
+    for step in steps:
+        tx.execute(_MOVE, step)
+    _look_for_oldest(tx, [step["above"] for step in steps])
 
 
 def _look_for_oldest(tx: Connection, paths: Iterable[str]) -> None:
     """Find out anew since when the oldest node is open in each subtree that begins on some paths."""
     depths: dict[int, set[int]] = {}
     for path in paths:
-        for depth, org_id in enumerate(path.rstrip(".").split(".")):
+        for depth, org_id in enumerate(filter(None, path.split("."))):
             depths.setdefault(depth, set()).add(int(org_id))
     for _, ids in sorted(depths.items(), reverse=True):
-        tx.execute(_OLDEST, {"ids": sorted(ids)})
+        db.prepared(tx, _OLDEST, ids=sorted(ids))
 
 
 # ---- the proof -----------------------------------------------------------------------------------
@@ -228,7 +235,7 @@ _BELOW_DIFFERS = f"""
         SELECT org_id, {SUMS}
         FROM (
             SELECT part.org_id::bigint AS org_id, {", ".join(f"k.{name}" for name in MEASURES)}
-            FROM counted k {PATH.format("k")}, {_ABOVE.format("s.path")}
+            FROM counted k {PATH.format("k")}, {ABOVE.format("s.path")}
             UNION ALL
             SELECT org_id, {", ".join(f"-{name}" for name in MEASURES)} FROM open_below) AS one
         GROUP BY org_id HAVING {" OR ".join(f"sum({name}) <> 0" for name in MEASURES)})"""
@@ -260,7 +267,6 @@ def differences(tx: Connection) -> list[str]:
 
 
 def mend(tx: Connection) -> None:
-    """Count every open node, and put right what is kept otherwise."""
-    alone(tx, wait=True)
+    """Count every open node, and put right what is kept otherwise; whoever calls this is `alone`."""
     tx.execute(_MEND)
     _look_for_oldest(tx, tx.scalars(_ALL_PATHS))

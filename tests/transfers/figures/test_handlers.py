@@ -16,7 +16,7 @@ from services.transfers import handlers, store
 from services.transfers.figures import handlers as figures_handlers
 from services.transfers.figures import rules as figures_rules
 from services.transfers.figures import store as figures_store
-from services.transfers.figures import sums
+from services.transfers.figures import sums, totals
 from services.transfers.figures.rules import FIGURES, contribution, rate
 from services.transfers.policies import reader
 from services.transfers.policies import store as policies_store
@@ -300,8 +300,10 @@ def test_figures_follow_the_tree(tx):
         deleted=False,
     )
     sums.follow(tx, clock.now())
+    totals.follow(tx)
     handlers.on_org_changed(tx, [moved])
     assert figures(tx, TARGET) == {"study": 1, "society": 1, "idle": 1, "open": 1}
+    assert counts(tx, TARGET) == bare(tx, TARGET) == {("further_study", "pending_in"): 1}
     assert differences(tx) == []
 
 
@@ -481,6 +483,7 @@ def test_figures_are_what_the_model_says(engine, steps):
             elif what == "fold":
                 figures_store.fold(connection, reader.read("national"), clock.now(), 1 + choice)
                 sums.follow(connection, clock.now())
+                totals.follow(connection)
             elif member in current:
                 row = store.one(connection, current[member])
                 if what in ("approve", "reject"):
@@ -529,8 +532,25 @@ def test_figures_are_what_the_model_says(engine, steps):
         model = expected(connection, known)
         for org in ORGS:
             assert figures(connection, org) == model[org], org
+            assert counts(connection, org) == bare(connection, org), org
         assert differences(connection) == []
         outer.rollback()
+
+
+def counts(tx, org):
+    (row,) = directory.find(tx, [org]).values()
+    return {(one.reason, one.state): one.transfers for one in store.counts(tx, org, row.path)}
+
+
+def bare(tx, org):
+    """Count the transfers out of a subtree, one by one, as far as its side may see them (BEY-11)."""
+    paths = {row.org_id: row.path for row in tx.execute(sa.text("SELECT * FROM org_directory"))}
+    return Counter(
+        (row.reason, row.state)
+        for row in tx.execute(sa.text("SELECT * FROM transfers"))
+        if str(org) in paths[row.source_branch_id].split(".")
+        and (row.state not in ("checking", "refused") or row.initiator in ("source", "batch"))
+    )
 
 
 def expected(tx, known):
