@@ -108,6 +108,7 @@ class Service(BusService):
         contract.list_branch_marks: graduation.list_branch_marks,
         contract.get_import: imports.get_import,
         contract.where_was: records.where_was,
+        contract.get_registry_keys: crossings.get_registry_keys,
         contract.search_members: lists.search_members,
         contract.reveal_ids: lists.reveal_ids,
         contract.export_members: lists.export_members,

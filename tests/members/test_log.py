@@ -88,6 +88,7 @@ NOT_LOGGED = {
     "get_report": SHOWS,
     "get_entry_progress": "numbers",
     "count_inside": "numbers",
+    "get_registry_keys": "numbers",
     "get_composition": "numbers",
     "list_letters": SHOWS,
     "list_retentions": SHOWS,

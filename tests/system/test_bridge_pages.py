@@ -92,6 +92,7 @@ def test_how_bridges_are(look):
         assert "连通" in said and said.count("未开通") == 2 and f"{SET_ASIDE}条" in said and "12人" in said
     root.go("/bridges/BJ")
     assert "ES256" in seen(root) and "读取于" in seen(root)
+    assert re.search(r"档案密钥\s+36\d天后到期", seen(root))
     days = root.page.locator("table:has(caption:text-is('对账')) tbody tr")
     assert days.count() == 11, "the last ten that were compared, and of those before what differs"
     root.click("summary:has-text('暂停发送')")

@@ -65,6 +65,7 @@ TABLE = {
     "GET /bridges/<peer>": (LOOKING, lambda t: {}),
     "GET /bridges/<peer>/handovers": (SEEING | {"elsewhere"}, lambda t: {}),
     "GET /bridges/<peer>/messages": (SEEING, lambda t: {"transfer_id": t}),
+    "GET /registry-keys": (LOOKING, lambda t: {}),
     "GET /bridges/<peer>/evidence": (CENTRE, lambda t: {"transfer_id": t}),
     "GET /bridges/<peer>/quarantine": (LOOKING, lambda t: {}),
     "GET /bridges/<peer>/differences": (LOOKING, lambda t: {"all": "true"}),

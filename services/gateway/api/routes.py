@@ -196,6 +196,7 @@ ROUTES = (
           lambda v: federation.ListQuarantine(**v), key="cursor"),
     Route("GET", "/bridges/<peer>/differences", federation.list_differences, "对账差异", {"all": bool, "after": str, "limit": int},
           lambda v: federation.ListDifferences(**v), key="cursor"),
+    Route("GET", "/registry-keys", members.get_registry_keys, "档案密钥的期限", make=lambda v: members.GetRegistryKeys()),
     Route("POST", "/bridges/pauses", federation.pause_bridges, "暂停向对方系统发送"),
     Route("POST", "/bridges/resumptions", federation.resume_bridges, "恢复向对方系统发送"),
     Route("POST", "/bridges/resends", federation.send_again, "重发消息"),

@@ -14,7 +14,7 @@ from services.gateway.kit.language import language
 from services.gateway.kit.page import why as said_why
 from shared import clock
 from shared.errors import Refused
-from shared.messages import federation
+from shared.messages import federation, members
 from shared.messages.words import BridgeMessage, HandoverState, Reason, System
 from shared.translations import N_
 
@@ -85,13 +85,20 @@ def asked(peer: str) -> tuple[Any, Any]:
     return federation.get_bridge, federation.GetBridge(peer=peer)
 
 
+REGISTRY = (members.get_registry_keys, members.GetRegistryKeys())
+"""The call that asks for the keys of registries."""
+
+
 def may_not(answer: Any) -> bool:
     """Return whether somebody is refused what the centre alone may ask."""
     return isinstance(answer, Refused) and answer.refusal.kind.status == 403
 
 
-def card(peer: System, answer: Any) -> Card:
-    """Return a bridge as the overview shows it, also one that does not answer."""
+def card(peer: System, answer: Any, registry: Any = None) -> Card:
+    """Return a bridge as the overview shows it, also one that does not answer.
+
+    `registry`: what members has said of the registries' keys, if it was asked and has answered.
+    """
     if isinstance(answer, Refused):
         absent = answer.code == "no_bridge"
         return Card(
@@ -110,10 +117,10 @@ def card(peer: System, answer: Any) -> Card:
     else:
         state, colour = _("中断"), "bad"
         hint = _("系统会自动重试,恢复后从最早的消息发起;超过15分钟的,请致电对方运维。")
-    return Card(peer, state, colour, answer, hint=hint, facts=_facts(peer, answer))
+    return Card(peer, state, colour, answer, hint=hint, facts=_facts(peer, answer, registry))
 
 
-def _facts(peer: System, one: Any) -> list[Fact]:
+def _facts(peer: System, one: Any, registry: Any) -> list[Fact]:
     """Return what is to be known of a bridge at a glance."""
     at = f"/bridges/{peer}"
     return [
@@ -148,6 +155,7 @@ def _facts(peer: System, one: Any) -> list[Fact]:
         ),
         _errors(one.day),
         _keys(one.keys),
+        *_registry_keys(peer, registry),
         _reconciled(one, at),
     ]
 
@@ -204,10 +212,22 @@ def _keys(keys: Iterable[Any]) -> Fact:
     if not ours or not theirs:
         return Fact(_("密钥"), _("缺少本方密钥") if not ours else _("缺少对方密钥"), "late")
     # of several the one that lasts longest counts: they overlap when they are changed
-    left = min(max(one.days_left for one in some) for some in (ours, theirs))
-    return Fact(
-        _("密钥"), _("%(n)s天后到期", n=left), "late" if left < 3 else "soon" if left < KEY_DAYS else ""
-    )
+    return _ends(_("密钥"), min(max(one.days_left for one in some) for some in (ours, theirs)))
+
+
+def _registry_keys(peer: System, registry: Any) -> list[Fact]:
+    """Return when the first of the keys ends that the two registries are sealed for."""
+    if registry is None or isinstance(registry, Refused):
+        return []
+    label, left = _("档案密钥"), {one.peer: one.days_left for one in registry}
+    for system, missing in ((System.NATIONAL, _("缺少本方密钥")), (peer, _("缺少对方密钥"))):
+        if not left.get(system):
+            return [Fact(label, missing, "late")]
+    return [_ends(label, min(left[System.NATIONAL], left[peer]))]
+
+
+def _ends(label: str, left: int) -> Fact:
+    return Fact(label, _("%(n)s天后到期", n=left), "late" if left < 3 else "soon" if left < KEY_DAYS else "")
 
 
 def _reconciled(one: Any, at: str) -> Fact:

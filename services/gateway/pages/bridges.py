@@ -42,13 +42,17 @@ _SUBJECT = re.compile(r"[A-Za-z]{2,20}:[!-~]{1,40}")
 @blueprint.get("/bridges")
 def bridges() -> Any:
     """Show how each bridge is (FED-13); a provincial body is led to its own transfers."""
-    answers = kit.calls(*(bridge_state.asked(peer) for peer in PEERS), partial=True)
+    *answers, registry = kit.calls(
+        *(bridge_state.asked(peer) for peer in PEERS), bridge_state.REGISTRY, partial=True
+    )
     if any(bridge_state.may_not(one) for one in answers):
         there = next(peer for peer, one in zip(PEERS, answers, strict=True) if bridge_state.may_not(one))
         return redirect(f"/bridges/{there}/transfers")
     return kit.render(
         "bridges/bridges.html",
-        cards=[bridge_state.card(peer, answer) for peer, answer in zip(PEERS, answers, strict=True)],
+        cards=[
+            bridge_state.card(peer, answer, registry) for peer, answer in zip(PEERS, answers, strict=True)
+        ],
     )
 
 
@@ -88,10 +92,9 @@ class Here:
         ]
 
 
-def _at(peer: str, answer: Any) -> Here:
-    return Here(
-        System(peer), answer, bridge_state.card(System(peer), answer), not bridge_state.may_not(answer)
-    )
+def _at(peer: str, answer: Any, registry: Any = None) -> Here:
+    shown = bridge_state.card(System(peer), answer, registry)
+    return Here(System(peer), answer, shown, not bridge_state.may_not(answer))
 
 
 def _peer(peer: str) -> str:
@@ -109,10 +112,10 @@ def _peer(peer: str) -> str:
 @blueprint.get("/bridges/<peer>")
 def bridge(peer: str) -> Any:
     """Show all that is known of one bridge (FED-13, BEY-16)."""
-    (answer,) = kit.calls(bridge_state.asked(_peer(peer)), partial=True)
+    answer, registry = kit.calls(bridge_state.asked(_peer(peer)), bridge_state.REGISTRY, partial=True)
     if bridge_state.may_not(answer):
         return redirect(f"/bridges/{peer}/transfers")
-    return _bridge_page(_at(peer, answer))
+    return _bridge_page(_at(peer, answer, registry))
 
 
 def _bridge_page(here: Here, read: forms.Read[Any] | None = None) -> Any:
@@ -466,8 +469,8 @@ def act_on_bridge(peer: str, act: str) -> Any:
         read.errors["reason"] = _("请填写理由")
     said = read.value
     if read.errors or said is None:
-        (answer,) = kit.calls(bridge_state.asked(_peer(peer)), partial=True)
-        return _bridge_page(_at(peer, answer), read)
+        answer, registry = kit.calls(bridge_state.asked(_peer(peer)), bridge_state.REGISTRY, partial=True)
+        return _bridge_page(_at(peer, answer, registry), read)
     _peer(peer)
     if act == "reconcile":
         asked = federation.ReconcileNow(command_id=said.command_id, peer=peer, day=said.day)

@@ -15,22 +15,25 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
-from services.members import claims, domain, initial, people, store
+from services.members import claims, domain, initial, people, settings, store
 from services.members.crossings import rules, seals
 from services.members.crossings import store as crossings_store
 from services.members.crossings.seals import Unreadable
 from services.members.log import log
 from services.members.sealing.keys import keys, opened, sealed
 from shared import audit, clock, directory, outbox
-from shared.errors import Refusal
+from shared.errors import Refusal, Refused
+from shared.identity import Actor
 from shared.messages.federation import ArrivalDropped, ArrivalOffered, RecordCame
 from shared.messages.members import (
     ArrivalKnown,
     ArrivalUnfit,
+    GetRegistryKeys,
     MemberOffered,
     RecordRefused,
     RecordSealed,
     RecordTaken,
+    RegistryKey,
 )
 from shared.messages.sealed import SealedPerson, SealedRecord, SealedStay
 from shared.messages.transfers import ArrivalAnswered, HandoverOpened, RemoteOpened, TransferRequested
@@ -469,3 +472,16 @@ def _take_over(tx: Connection, taken: Mapping[int, SealedRecord], held: Mapping[
             for member in sorted(taken)
         ],
     )
+
+
+def get_registry_keys(tx: Connection, request: GetRegistryKeys, actor: Actor | None) -> list[RegistryKey]:
+    """Return how long the keys last that registries are sealed for, ours and the peers' (BEY-16).
+
+    Raises:
+        Refused: `not_administrator`, `operators_only`.
+
+    """
+    if directory.require_above(tx, actor, observers=True).parent_id is not None:
+        raise Refused("operators_only")
+    left = seals.days_left(settings.of(tx).peers, clock.now())
+    return [RegistryKey(peer=peer, days_left=int(days)) for peer, days in left.items()]

@@ -163,7 +163,7 @@ def _checked(text: str, typ: str, own: Mapping[str, Key]) -> Key:
     return own[header.kid]
 
 
-def gauges(peers: Collection[str], now: datetime) -> list[metrics.Reading]:
+def days_left(peers: Collection[str], now: datetime) -> dict[str, float]:
     """Return for how many days there is a key to seal with for each peer, and one that they seal for us with.
 
     A folder with a file that is no key has none. Nothing where no bridge leads anywhere.
@@ -174,10 +174,12 @@ def gauges(peers: Collection[str], now: datetime) -> list[metrics.Reading]:
         found = {}
     parts = {System.NATIONAL: OWN, **{System(peer): peer for peer in peers}} if peers else {}
     day = timedelta(seconds=metrics.DAY)
-    return [
-        (metrics.REGISTRY_KEY_DAYS, (str(system),), lasts(found.get(part, ()), now) / day)
-        for system, part in parts.items()
-    ]
+    return {str(system): lasts(found.get(part, ()), now) / day for system, part in parts.items()}
+
+
+def gauges(peers: Collection[str], now: datetime) -> list[metrics.Reading]:
+    """Return how long the keys of registries last."""
+    return [(metrics.REGISTRY_KEY_DAYS, (system,), days) for system, days in days_left(peers, now).items()]
 
 
 def size(said: SealedPerson | SealedRecord) -> int:

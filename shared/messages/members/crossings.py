@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from shared.messages import Event
+import msgspec
+
+from shared.messages import Event, Query
 from shared.messages.federation import Jwe, Subject
 from shared.messages.limits import Instant, OrgId, OrgName, PersonId, TransferId, Word
 
@@ -83,3 +85,20 @@ class ArrivalUnfit(Event, frozen=True, kw_only=True):
     subject: Subject
     peer: Word
     code: Word
+
+
+class GetRegistryKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask how long the keys last that registries are sealed for (BEY-16).
+
+    For administrators and observers of the root organisation.
+    """
+
+
+class RegistryKey(msgspec.Struct, frozen=True, kw_only=True):
+    """For how many whole days there is a key to seal for a system's registry, ours too; 0: there is none."""
+
+    peer: str
+    days_left: int
+
+
+get_registry_keys = Query("members", "get_registry_keys", GetRegistryKeys, list[RegistryKey])
