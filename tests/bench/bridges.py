@@ -1,8 +1,8 @@
 """Messages of a bridge beside the least that there is: sign, POST, verify, insert, commit, sign a receipt.
 
-`python -m tests.bench.bridges` measures, and how soon a prompt peer has what is said (`tests.bench.peers`);
-QUICK=1 in a minute. Both servers are processes of their own on green threads, as the service's door is. What
-is measured of ours is all of it: the act, the courier, the door, what is told on.
+`python -m tests.bench.bridges` measures, with what a prompt peer adds (`tests.bench.peers`); QUICK=1 without
+that, in half a minute. Both servers are processes of their own on green threads, as the service's door is.
+What is measured of ours is all of it: the act, the courier, the door, what is told on.
 """
 
 from __future__ import annotations
@@ -294,7 +294,6 @@ if __name__ == "__main__":
         from tests.bench import peers  # here, since the servers want nothing of it
 
         quick = bool(os.environ.get("QUICK"))
-        throughput = measure(1.0, 3) if quick else measure()
-        soon = peers.measure(20.0 if quick else peers.SECONDS)
-        for row in [*lines(throughput), *peers.lines(soon)]:
+        rows = lines(measure(1.0) if quick else measure())
+        for row in rows if quick else [*rows, *peers.lines(peers.measure())]:
             print(*row, sep="  ")
