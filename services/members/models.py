@@ -96,7 +96,7 @@ people = sa.Table(
         unique=True,
         postgresql_where=sa.text("development_number <> ''"),
     ),
-    postgresql_with={"fillfactor": "70"},
+    postgresql_with={"fillfactor": "60"},
 )
 
 imports = sa.Table(
