@@ -79,7 +79,8 @@ def shown(found):
 )
 def test_what_is_waited_for(path, node_no, events, words):
     """FED-13: while another system has it, the course says what is waited for."""
-    styles, lines = shown(progress(path, node_no, path[node_no - 1], *events))
+    found = msgspec.structs.replace(progress(path, node_no, path[node_no - 1], *events), receipted_at=NOON)
+    styles, lines = shown(found)
     assert styles[node_no] == "open" and words in lines[node_no]
     assert styles[1:node_no] == ["done"] * (node_no - 1)
 
@@ -168,6 +169,7 @@ def test_no_receipt_for_a_while_is_no_silence(monkeypatch):
     monkeypatch.setattr(clock, "now", lambda: NOON + course.UNANSWERED - timedelta(seconds=1))
     assert "没有签收" not in course.now_there(found, mine=True)
     assert "对方系统尚未签收,一直在重发" in shown(found)[1][2]
+    assert "等待答复" not in shown(found)[1][2]
 
 
 def test_what_crossed():

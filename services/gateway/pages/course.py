@@ -179,7 +179,8 @@ def _node(
     if failed:
         lines += [(one,) for one in (why(item.end_code), item.end_note) if one]
     if opened and is_there(item):
-        lines.append((word(_WAITS[item.state]),))
+        # before it has acknowledged that it has it, nobody there can answer, as the lines above say
+        lines += [] if is_unread(progress) else [(word(_WAITS[item.state]),)]
     elif opened:
         lines.append((*((item.node_opened_at,) if item.node_opened_at else ()), _("收到,等待审批")))
     if opened:
