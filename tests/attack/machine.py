@@ -111,6 +111,12 @@ NEITHER = {
     "seq",
     "acting_provincial_id",
     "rows",
+    # counts that are kept of what waits
+    "waiting",
+    "due_soon",
+    "overdue",
+    "assigning",
+    "reminded",
     "told",
     "asked_by",
     "asked_for",
