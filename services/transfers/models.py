@@ -154,6 +154,7 @@ open_counts = sa.Table(
     sa.Column("opened_at", _time),
     sa.Column("expires_at", _time),
     sa.Column("reminded", sa.Boolean),
+    sa.Index("ix_open_counts_province", "province", "state", postgresql_where=sa.text("org_id IS NULL")),
     sa.Index("ix_open_counts_org_id", "org_id", postgresql_where=sa.text("org_id IS NOT NULL")),
     sa.Index(
         "ix_open_counts_superior_id", "superior_id", postgresql_where=sa.text("superior_id IS NOT NULL")

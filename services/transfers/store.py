@@ -715,7 +715,14 @@ def counts(tx: Connection, org_id: int, path: str) -> list[messages.Count]:
     return [messages.Count(reason=row.reason, state=row.state, transfers=row.transfers) for row in rows]
 
 
-_BACKLOG = sa.text("SELECT province, state, sum(n)::bigint AS n FROM open_counts GROUP BY province, state")
+# Lines come and go by thousands, so neither they nor the sums are looked for in the whole table.
+_EACH = """SELECT {0} FROM open_counts WHERE org_id IS NULL
+        UNION ALL SELECT {0} FROM open_counts WHERE org_id IS NOT NULL"""
+_BACKLOG = sa.text(f"""
+    SELECT province, state, sum(n)::bigint AS n
+    FROM ({_EACH.format("province, state, n")}) AS counted GROUP BY province, state""")
+PROVINCES = f"SELECT DISTINCT province FROM ({_EACH.format('province')}) AS counted"
+"""The provinces in which nodes are open, or were."""
 _SUM_UP = sa.text("""
     WITH taken AS (
         DELETE FROM open_counts
@@ -724,9 +731,9 @@ _SUM_UP = sa.text("""
     INSERT INTO open_counts (province, state, n)
     SELECT province, state, sum(n) FROM taken GROUP BY province, state""")
 # One look at an index for each province, however many nodes are open.
-_AGES = sa.text("""
+_AGES = sa.text(f"""
     SELECT p.province, o.opened_at, d.expires_at
-    FROM (SELECT DISTINCT province FROM open_counts) AS p
+    FROM ({PROVINCES}) AS p
     LEFT JOIN LATERAL (
         SELECT opened_at FROM open_nodes
         WHERE province = p.province ORDER BY opened_at LIMIT 1) AS o ON true

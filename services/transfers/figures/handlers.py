@@ -38,15 +38,13 @@ def fold_turn(machinery: Machinery) -> float | None:
     So are the sums of open nodes and of transfers.
     """
     with machinery.database.transaction(tells=False) as tx:
-        changed, opened, moved = store.waits(tx), sums.waits(tx, clock.now()), totals.waits(tx)
-        if not (changed or opened or moved) or not sums.alone(tx):
-            return None
-        taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now()) if changed else 0
-        if opened:
+        taken = 0
+        if store.waits(tx):
+            taken = store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
+        if (sums.waits(tx, clock.now()) or totals.waits(tx)) and sums.alone(tx):
             sums.follow(tx, clock.now())
-            transfers_store.sum_up(tx)
-        if moved:
             totals.follow(tx)
+            transfers_store.sum_up(tx)
     return 0 if taken else None  # at once again while there is something to take
 
 

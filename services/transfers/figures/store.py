@@ -224,6 +224,8 @@ _FOLD = sa.text(f"""
         ON CONFLICT (org_id, cohort) DO UPDATE SET ({_NAMES}) = ({_INCREASED}))
     SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM differs) AS changed, segment.*
     FROM (SELECT 1) AS one LEFT JOIN segment ON true""")
+_LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('figures'))")
+_WAIT = sa.text("SELECT pg_advisory_xact_lock(hashtext('figures'))")
 _ANY = sa.text("SELECT EXISTS (SELECT 1 FROM changes)")
 
 
@@ -242,7 +244,9 @@ def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT,
     Standings and figures are brought up to date, what webhooks are to be sent is queued, and the lines of
     the trails are sealed. One follower at a time: where another is at work this returns 0, or waits for it.
     """
-    if not sums.alone(tx, wait):
+    if wait:
+        tx.execute(_WAIT)
+    elif not tx.scalar(_LOCK):
         return 0
     done = db.prepared(tx, _FOLD, limit=limit, now=now, **_settings(policy)).one()
     seal(tx, done)

@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers.figures.rules import MEASURES
+from services.transfers.store import PROVINCES
 from shared import db
 
-_LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('figures'))")
-_WAIT = sa.text("SELECT pg_advisory_xact_lock(hashtext('figures'))")
+_LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtext('sums'))")
+_WAIT = sa.text("SELECT pg_advisory_xact_lock(hashtext('sums'))")
 
 # ---- the parts of every statement ----------------------------------------------------------------
 
@@ -63,7 +64,7 @@ _BETWEEN = """(SELECT * FROM open_nodes x
 # counts from when it is.
 _PASSED = f"""SELECT o.org_id, 0, 0, {_DIFFERENCE}
         FROM clock c
-        CROSS JOIN (SELECT DISTINCT province FROM open_counts) AS p
+        CROSS JOIN ({PROVINCES}) AS p
         CROSS JOIN LATERAL (
             SELECT DISTINCT ON (transfer_id, node_no) * FROM (
                 {_BETWEEN.format(column="expires_at", days=0)}
@@ -144,7 +145,10 @@ _OLDEST = sa.text("""
 
 
 def alone(tx: Connection, wait: bool = False) -> bool:
-    """Return whether this transaction may follow: one at a time does. It may wait for the one before."""
+    """Return whether this transaction may change sums: one at a time does. It may wait for the one before.
+
+    Not the lock of the figures: `store.verify` holds that one for as long as it counts.
+    """
     if wait:
         tx.execute(_WAIT)
         return True
