@@ -155,7 +155,7 @@ def known(town: Town, system: str, of: str) -> int:
 _STUCK = sa.text("""
     INSERT INTO handovers
     SELECT h.subject || '-' || n, 'sender', CASE WHEN n <= 12 THEN 'handover' ELSE 'offered' END, '{}', 1,
-        h.our_head, 0, h.their_head, now() - n * interval '3 minutes', h.day
+        h.our_head, 0, h.their_head, now() - n * interval '7 minutes', h.day
     FROM handovers h, generate_series(1, :n) n WHERE h.subject = :one""")
 _SET_ASIDE = sa.text("""
     WITH rows AS (

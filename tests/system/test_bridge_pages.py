@@ -120,7 +120,7 @@ def test_what_is_stuck(look, house):
     root.click("a[rel=next]")
     assert rows.count() == 50 and "回到第一页" in seen(root)
     root.go("/bridges/BJ/transfers?doubt=1")
-    assert rows.count() == 12
+    assert rows.count() == 12 and rows.locator(".chip.late:text-is('存疑')").count() == 4, "after an hour"
     root.page.fill("#transfer", "999999999")
     root.click(".filter-bar button")
     assert "没有编号为999999999的业务" in seen(root)
