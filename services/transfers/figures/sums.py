@@ -60,8 +60,7 @@ _DIFFERENCE = ", ".join(
 _BETWEEN = """(SELECT * FROM open_nodes x
             WHERE x.province = p.province AND x.{column} > c.at + interval '{days} days'
                 AND x.{column} <= c.now + interval '{days} days')"""
-# Each node once, however many of its instants have passed. One of an organisation that is not known here
-# counts from when it is.
+# Each node once, however many of its instants have passed.
 _PASSED = f"""SELECT o.org_id, 0, 0, {_DIFFERENCE}
         FROM clock c
         CROSS JOIN ({PROVINCES}) AS p
@@ -69,12 +68,14 @@ _PASSED = f"""SELECT o.org_id, 0, 0, {_DIFFERENCE}
             SELECT DISTINCT ON (transfer_id, node_no) * FROM (
                 {_BETWEEN.format(column="expires_at", days=0)}
                 UNION ALL {_BETWEEN.format(column="expires_at", days=3)}
-                UNION ALL {_BETWEEN.format(column="opened_at", days=-10)}) AS passed) AS o
-        {PATH.format("o")}"""
+                UNION ALL {_BETWEEN.format(column="opened_at", days=-10)}) AS passed) AS o"""
 """What deadlines that have passed since the sums were made add to them; an index leads to the nodes."""
 
 FRESH = f"{_lined(_KNOWN)} UNION ALL {_PASSED}"
-"""What is not in the sums yet: by organisation, `lines` (whether a line says so) and each measure."""
+"""What is not in the sums yet: by organisation, `lines` (whether a line says so) and each measure.
+
+What waits for one that is not known here counts from when it is: its lines wait, and so far it has no path.
+"""
 
 _NAMES = ", ".join(MEASURES)
 SUMS = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)

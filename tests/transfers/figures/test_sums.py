@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from services.transfers import handlers, waiting
 from services.transfers.figures import board, sums
@@ -54,11 +55,11 @@ def _nodes(rng, first, now):
     return made
 
 
-def _move(tx, org_id, parent, version):
-    """Have an organisation go below another one."""
+def _moved(tx, org_id, parent, version):
+    """Return the event of an organisation that goes below another one."""
     row = directory.find(tx, [org_id])[org_id]
     fields = {name: getattr(row, name) for name in OrgChanged.__struct_fields__ if hasattr(row, name)}
-    handlers.on_org_changed(tx, [OrgChanged(**{**fields, "parent_id": parent, "version": version})])
+    return OrgChanged(**{**fields, "parent_id": parent, "version": version})
 
 
 def _bare(tx, org_id, now):
@@ -113,7 +114,8 @@ def test_what_is_kept_is_what_is_open(tx, seed):
         tx.execute(sa.text(rng.choice(CHANGES)), {"ids": ids, "now": now})
         if rng.random() < 0.2:
             version += 1
-            _move(tx, rng.choice((5, 6, 8, 41)), rng.choice((SCHOOL, TARGET, ROOT)), version)
+            event = _moved(tx, rng.choice((5, 6, 8, 41)), rng.choice((SCHOOL, TARGET, ROOT)), version)
+            handlers.on_org_changed(tx, [event])
         followed = rng.random() < 0.4
         if followed:
             sums.follow(tx, now)
@@ -127,6 +129,34 @@ def test_what_is_kept_is_what_is_open(tx, seed):
         assert sums.differences(tx) == []
 
 
+def test_organisations_that_move_together(tx):
+    """One goes below another that goes elsewhere by the same message: all that waits is where it belongs now.
+
+    So is since when the oldest does.
+    """
+    now = clock.now()
+    tx.execute(
+        OPEN,
+        {
+            "items": json.dumps(
+                [node for turn in range(9) for node in _nodes(random.Random(turn), 99 * turn, now)]
+            )
+        },
+    )
+    sums.follow(tx, now)
+    for places in (
+        ((8, SCHOOL), (41, 8)),
+        ((8, ROOT), (41, 6)),
+        ((41, TARGET), (8, 41), (6, 5)),
+        ((8, TARGET),),
+    ):
+        version = directory.find(tx, [8])[8].version + 1
+        handlers.on_org_changed(tx, [_moved(tx, org, parent, version) for org, parent in places])
+        for org in (ROOT, SCHOOL, TARGET, 8, 41):
+            assert _board(tx, org, now) == _bare(tx, org, now)
+        assert sums.differences(tx) == []
+
+
 def test_an_organisation_that_becomes_known_later(tx):
     """What waits for one that the directory does not know yet counts below those above it from then on."""
     now = clock.now()
@@ -134,9 +164,9 @@ def test_an_organisation_that_becomes_known_later(tx):
     tx.execute(OPEN, {"items": json.dumps(nodes)})
     sums.follow(tx, now)
     assert _board(tx, TARGET, now) == {} and not sums.waits(tx, now)
-    row = directory.find(tx, [TARGET])[TARGET]
-    fields = {name: getattr(row, name) for name in OrgChanged.__struct_fields__ if hasattr(row, name)}
-    new = OrgChanged(**{**fields, "org_id": 77, "parent_id": TARGET, "path": "1.4.77.", "version": 1})
+    now += timedelta(days=2)
+    sums.follow(tx, now)
+    new = replace(_moved(tx, TARGET, TARGET, 1), org_id=77, path="1.4.77.")
     handlers.on_org_changed(tx, [new])
     sums.follow(tx, now)
     assert _board(tx, TARGET, now) == _bare(tx, TARGET, now) != {}
