@@ -139,11 +139,12 @@ _FOLLOWED = """-- a word to the follower of the statistics, which also seals the
         INSERT INTO changes (member_id, transfer_id, seq)
         SELECT member_id, transfer_id, audit_seq FROM moved)"""
 
+# IS TRUE makes PostgreSQL hash the ids of `moved`; an array would be gone through for each row.
 _LET_GO = """-- the members are free for another transfer
     closed_ones AS (
         DELETE FROM open_transfers
         WHERE member_id = ANY(ARRAY(SELECT member_id FROM moved))
-            AND transfer_id = ANY(ARRAY(SELECT transfer_id FROM moved)))"""
+            AND (transfer_id IN (SELECT transfer_id FROM moved)) IS TRUE)"""
 
 _UNFOLLOWED = (Trigger.ASSIGN,)
 """The trigger that neither statistics nor channels nor seals care for.
