@@ -14,13 +14,14 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
+from wsgiref.types import WSGIApplication
 
 import msgspec
-from flask import Flask, Response, request
 from msgspec import Meta
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import BaseConverter, ValidationError
+from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
+from werkzeug.wrappers import Request, Response
 
 from services.federation import directory as their_directory
 from services.federation import envelope, homes, manifests, our_directory, receiving
@@ -84,7 +85,7 @@ def app(
     database: Database,
     allowance: Allowance | None = None,
     ready: Callable[[], bool] = lambda: True,
-) -> Flask:
+) -> WSGIApplication:
     """Return the WSGI application of a bridge's door.
 
     Args:
@@ -94,22 +95,14 @@ def app(
         ready: Whether messages can be judged; until then the peer is asked to come again.
 
     """
-    made = Flask(__name__, static_folder=None)
-    made.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    made.url_map.converters.update(day=_Day, bucket=_Bucket)
     spend = (allowance or Allowance()).spend
     for result in (*_RESULTS, *Fault):
         metrics.BRIDGE_RECEIVED.labels(bridge.peer, str(result))
 
-    @made.before_request
-    def not_too_often() -> Response | None:
-        return None if spend() else _problem(HTTPStatus.TOO_MANY_REQUESTS, "too_often", REST_SECONDS)
-
-    @made.post("/bridge/v1/messages")
-    def messages() -> Response:
+    def messages(request: Request) -> Response:
         if request.mimetype != "application/json":
             return _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json")
-        body = _body()
+        body = _body(request)
         if body is None:
             return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large")
         try:
@@ -132,25 +125,15 @@ def app(
             _note(bridge, item.sha256, answer.result)
         return _json({"receipts": [answer.receipt for answer in answers]})
 
-    @made.before_request
-    def only_the_peer_asks() -> Response | None:
-        shown = request.headers.get("Authorization", "")
-        if request.method != "POST" and request.url_rule and not _is_peer(bridge, request.path, shown):
-            return _problem(HTTPStatus.UNAUTHORIZED, "not_authentic")
-        return None
-
-    @made.get("/bridge/v1/manifest/<day:day>")
-    def manifest(day: date) -> Response:
+    def manifest(request: Request, day: date) -> Response:
         with database.reading() as tx:
             return _json({"manifest": manifests.manifest(tx, bridge, day)})
 
-    @made.get("/bridge/v1/manifest/<day:day>/<bucket:bucket>")
-    def lines(day: date, bucket: str) -> Response:
+    def lines(request: Request, day: date, bucket: str) -> Response:
         with database.reading() as tx:
             return _json({"manifest": manifests.signed_lines(tx, bridge, day, bucket)})
 
-    @made.get("/bridge/v1/homes/<day:day>")
-    def members(day: date) -> Response:
+    def members(request: Request, day: date) -> Response:
         after = request.args.get("after", "")
         if not _SUBJECT.fullmatch(after):
             return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "no_such_place")
@@ -163,8 +146,7 @@ def app(
         with database.reading() as tx:
             return _json({"manifest": homes.signed_page(tx, bridge, day, after)})
 
-    @made.get("/bridge/v1/about")
-    def about() -> Response:
+    def about(request: Request) -> Response:
         return _json(
             {
                 "system": bridge.me,
@@ -183,8 +165,7 @@ def app(
             }
         )
 
-    @made.get(their_directory.PATH)
-    def organisations() -> Response:
+    def organisations(request: Request) -> Response:
         after, limit = request.args.get("after", ""), request.args.get("limit", "")
         try:
             place = our_directory.place_of(after)
@@ -194,10 +175,40 @@ def app(
         with database.reading() as tx:
             return _json(our_directory.page(tx, place, size, clock.now()))
 
-    made.register_error_handler(HTTPException, _of_http)
-    made.register_error_handler(NoKey, _without_key)
-    made.register_error_handler(DBAPIError, _of_database)
-    made.register_error_handler(TimeoutError, _of_database)
+    rules = Map(
+        [
+            Rule("/bridge/v1/messages", methods=["POST"], endpoint=messages),
+            Rule("/bridge/v1/about", methods=["GET"], endpoint=about),
+            Rule(their_directory.PATH, methods=["GET"], endpoint=organisations),
+            Rule("/bridge/v1/manifest/<day:day>", methods=["GET"], endpoint=manifest),
+            Rule("/bridge/v1/manifest/<day:day>/<bucket:bucket>", methods=["GET"], endpoint=lines),
+            Rule("/bridge/v1/homes/<day:day>", methods=["GET"], endpoint=members),
+        ],
+        converters={"day": _Day, "bucket": _Bucket},
+        merge_slashes=False,
+    )
+
+    def asked(request: Request) -> Response:
+        if not spend():
+            return _problem(HTTPStatus.TOO_MANY_REQUESTS, "too_often", REST_SECONDS)
+        answer, values = rules.bind_to_environ(request.environ).match()
+        shown = request.headers.get("Authorization", "")
+        if request.method != "POST" and not _is_peer(bridge, request.path, shown):
+            return _problem(HTTPStatus.UNAUTHORIZED, "not_authentic")
+        found: Response = answer(request, **values)
+        return found
+
+    @Request.application
+    def made(request: Request) -> Response:
+        try:
+            return asked(request)
+        except HTTPException as error:
+            return _of_http(error)
+        except NoKey:
+            return _without_key()
+        except Exception as error:
+            return _of_failure(error)
+
     return made
 
 
@@ -241,7 +252,7 @@ def _is_peer(bridge: Bridge, path: str, shown: str) -> bool:
     return meant and abs(clock.now() - found.time) <= TOKEN_LIVES and key.good_at(found.time)
 
 
-def _body() -> bytes | None:
+def _body(request: Request) -> bytes | None:
     """Return what the request has brought, None for more than is allowed, whatever length it names."""
     if (request.content_length or 0) > MOST_BYTES:
         return None
@@ -299,13 +310,14 @@ def _of_http(error: HTTPException) -> Response:
     return made
 
 
-def _without_key(error: NoKey) -> Response:
+def _without_key() -> Response:
     log.error("a bridge has no key to sign with")
     return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "no_key", REST_SECONDS)
 
 
-def _of_database(error: Exception) -> Response:
+def _of_failure(error: Exception) -> Response:
     """Answer that it may be tried again, if it may: what was rolled back was not receipted."""
-    if isinstance(error, DBAPIError) and not failures.is_transient(error):
-        raise error
-    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "away", REST_SECONDS)
+    if isinstance(error, TimeoutError) or (isinstance(error, DBAPIError) and failures.is_transient(error)):
+        return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "away", REST_SECONDS)
+    log.error("a request at the door has failed", exc_info=error)
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_server_error")

@@ -289,7 +289,8 @@ _CLAIM = sa.text(f"""
     -- marks there what waits no more, so that no search looks at that again
     WITH due AS (SELECT subject, seq, said_at, octet_length(jws) AS size FROM sent
         WHERE state = 'waiting' AND next_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
-            AND said_at >= (SELECT min(said_at) FROM sent WHERE state = 'waiting')
+            AND said_at >= (SELECT said_at FROM sent
+                WHERE state = 'waiting' ORDER BY said_at, subject, seq LIMIT 1)
         ORDER BY said_at, subject, seq LIMIT :limit FOR UPDATE SKIP LOCKED),
     fitting AS (SELECT subject, seq,
             sum(size + 3) OVER (ORDER BY said_at, subject, seq) AS bytes FROM due),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
+from werkzeug.test import Client
 
 from services.federation import door, envelope, openapi
 from services.federation.door import Allowance
@@ -64,7 +65,7 @@ def cases(number: int) -> settings:
 
 @pytest.fixture
 def client(here):
-    return door.app(here.bridge, db.Database(here.engine), Allowance(1e9, 1e9)).test_client()
+    return Client(door.app(here.bridge, db.Database(here.engine), Allowance(1e9, 1e9)))
 
 
 def send(client, case, headers: dict[str, str]):

@@ -245,17 +245,24 @@ def test_a_lease_outlasts_a_request():
 def test_what_was_carried_is_not_looked_at_again(here, courier):
     """Who looks for what waits reads the index of it without all that has waited there before."""
     read = sa.text("SELECT pg_stat_get_xact_tuples_returned('ix_sent_waiting'::regclass)")
+
+    def looked_at() -> int:
+        now = clock.now()
+        with here.engine.begin() as tx:
+            before = tx.scalar(read)
+            assert store.claim(tx, uuid4(), now, now + LEASE, 100, 10**6) == []
+            assert store.next_due(tx, now) is None
+            return tx.scalar(read) - before
+
     for first in (1, 101, 201):
         offer(here, 100, first)
         courier.turn()
-    courier.turn()
 
-    now = clock.now()
-    with here.engine.begin() as tx:
-        before = tx.scalar(read)
-        assert store.claim(tx, uuid4(), now, now + LEASE, 100, 10**6) == []
-        assert store.next_due(tx, now) is None
-        assert tx.scalar(read) - before < 20
+    ends = time.monotonic() + 10
+    # the server keeps it as long as anything there may want to see it as it was
+    while looked_at() >= 20:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
 
 
 def test_couriers_share(here, there, url, peer):

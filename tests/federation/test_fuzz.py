@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from werkzeug.test import Client
 
 from services.federation import door, envelope
 from services.federation.door import Allowance
@@ -25,7 +26,7 @@ _TOKENS = st.from_regex(r"[A-Za-z0-9_-]{1,60}\.[A-Za-z0-9_-]{1,60}\.[A-Za-z0-9_-
 
 @pytest.fixture
 def client(here):
-    return door.app(here.bridge, db.Database(here.engine), Allowance(1e9, 1e9)).test_client()
+    return Client(door.app(here.bridge, db.Database(here.engine), Allowance(1e9, 1e9)))
 
 
 def post(client, body: bytes, kind: str = "application/json"):
