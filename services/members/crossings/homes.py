@@ -45,8 +45,8 @@ def on_home_corrected(tx: Connection, items: list[HomeCorrected]) -> None:
                 place_id=one.branch_id,
                 persons=[one.person_id],
                 ref=f"crossing {peers[one.person_id].subject}",
-                before={"branch_id": one.was},
-                after={"branch_id": one.branch_id},
+                before={"branch": one.was},
+                after={"branch": one.branch_id},
             )
             for one in moved
         ],
