@@ -166,7 +166,7 @@ class Relay:
 
         """
         with self.engine.begin() as tx:
-            rows = db.prepared(tx, _CLAIM, limit=RELAY_BATCH, resting=self._rests()).all()
+            rows = tx.execute(_CLAIM, {"limit": RELAY_BATCH, "resting": self._rests()}).all()
             if rows:
                 self._publish(rows)
                 db.prepared(tx, _MARK, ids=[row.id for row in rows])
@@ -184,7 +184,7 @@ class Relay:
         """
         done = []
         with self.engine.begin() as tx:
-            for row in db.prepared(tx, _CLAIM, limit=RELAY_BATCH, resting=self._rests()).all():
+            for row in tx.execute(_CLAIM, {"limit": RELAY_BATCH, "resting": self._rests()}).all():
                 try:
                     self._publish([row])
                     done.append(row.id)

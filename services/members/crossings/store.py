@@ -248,7 +248,8 @@ _COMPLETE = sa.text("""
         UPDATE arrivals a SET ended_at = :now, completed = true, remark_sealed = NULL
         FROM json_to_recordset(CAST(:items AS json)) AS i(
             transfer_id bigint, member_id bigint, branch_id bigint)
-        JOIN people p ON p.person_id = i.member_id AND p.branch_id = i.branch_id
+        CROSS JOIN LATERAL (
+            SELECT 1 FROM people p WHERE p.person_id = i.member_id AND p.branch_id = i.branch_id OFFSET 0) p
         WHERE a.transfer_id = i.transfer_id AND a.ended_at IS NULL
         RETURNING a.person_id
     )

@@ -248,7 +248,8 @@ def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT,
         tx.execute(_WAIT)
     elif not tx.scalar(_LOCK):
         return 0
-    done = db.prepared(tx, _FOLD, limit=limit, now=now, **_settings(policy)).one()
+    # Planned anew each time: its tables grow from nothing, and a plan that was made then would be kept.
+    done = tx.execute(_FOLD, {"limit": limit, "now": now, **_settings(policy)}).one()
     seal(tx, done)
     return int(done.taken)
 
