@@ -30,7 +30,7 @@ from services.members.accounts import handlers as accounts
 from shared import db
 from shared.settings import SERVICES
 from system import embedded
-from tests.bench import bridges, compare, drive, http, load, outage, peers, reference, registry, season
+from tests.bench import bridges, compare, drive, http, load, outage, peers, reference, registry, season, views
 from tests.bench.frameworks import run
 from tests.installation import AMQP_URI, SERVER, Installation
 
@@ -137,6 +137,8 @@ def main() -> None:
     note("bridges")
     result["bridges"] = bridges.measure(2.0 if QUICK else bridges.SECONDS, ROUNDS)
     result["outage"] = outage.measure()
+    note("views, while ever more transfers are open")
+    result["growth_of_views"] = views.measure((20_000, 200_000) if QUICK else (20_000, 500_000, 2_000_000))
     note("the gateway")
     result["http"] = http.measure(3.0 if QUICK else 8.0)
     if not QUICK:
@@ -284,6 +286,7 @@ def show(result: dict[str, Any]) -> None:
     lines = [*_of_transfers(result), *_of_season(result["season"])]
     if "registry" in result:
         lines += [*_of_pages(result["registry"]), *_of_registry(result["registry"])]
+    lines += views.lines(result["growth_of_views"])
     if "bridges" in result:
         lines += bridges.lines(result["bridges"])
     if "bridge_peers" in result:
