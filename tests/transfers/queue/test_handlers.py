@@ -385,3 +385,21 @@ def test_a_plan_of_nothing_known_is_refused(tx):
             call(tx, asked, Actor(9, TARGET))
     with pytest.raises(Refused, match="bad_request"):
         handlers.list_work(tx, contract.ListWork(sort="sideways"), admin(TARGET))
+
+
+@pytest.mark.rule("MEM-19")
+def test_what_is_told_of_a_member_twice_or_too_late_takes_nothing_back(tx):
+    """MEM-19: of one batch the latest finding of a member holds; of an ended transfer nothing is kept."""
+    here, ended = start(tx, request(), request())
+    assert decide(tx, ended, TARGET, approve=False, reason_code="not_here").refusal is None
+
+    reserved = [
+        MemberReserved(
+            transfer_id=one, member_id=store.one(tx, one).member_id, name="王强", identity_check=check
+        )
+        for one, check in ((here, "unchecked"), (here, "passed"), (here, "failed"), (ended, "failed"))
+    ]
+    handlers.on_member_reserved(tx, reserved)
+
+    kept = tx.execute(sa.text("SELECT transfer_id, name, identity_check FROM open_transfers")).all()
+    assert [tuple(row) for row in kept] == [(here, "王强", "passed")]
