@@ -138,6 +138,7 @@ SAGA = {
 }
 """Tables that a transfer goes through."""
 COUNTS = {"figures", "flows", "decisions"}
+COUNTS |= {"open_counts", "open_own", "open_below", "transfer_lines", "transfer_sums"}
 """Sums of a subtree; they tell how many, not who (STAT-01)."""
 
 

@@ -168,12 +168,14 @@ _SET_ASIDE = sa.text("""
     SELECT subject, seq, 'integrated at offered', now() - interval '2 days' FROM rows""")
 _DIFFERING = sa.text("""
     INSERT INTO differences (subject, kind, day, ours, theirs, found_at, seen_at)
-    SELECT :one || '-' || n, (ARRAY['state', 'missing_there', 'chain'])[1 + n % 3], current_date, '', '',
+    SELECT :one || '-' || n, (ARRAY['state', 'missing_there', 'chain'])[1 + n % 3],
+        (now() AT TIME ZONE 'Asia/Shanghai')::date, '', '',
         now(), now()
     FROM generate_series(1, :n) n""")
 _COMPARED = sa.text("""
     INSERT INTO reconciliations (day, compared_at, transfers, differing)
-    SELECT current_date - n, now(), 300, CASE WHEN n = 25 THEN 3 ELSE 0 END FROM generate_series(1, 30) n""")
+    SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date - n, now(), 300,
+        CASE WHEN n = 25 THEN 3 ELSE 0 END FROM generate_series(1, 30) n""")
 
 
 def bad_week(town: Town, subject: str, stuck: int, set_aside: int, differing: int) -> None:

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from services.federation import receiving, reconcile
-from services.federation.differences import Difference, Kind
+from services.federation import receiving
+from services.federation.differences import Difference, Kind, keep
 from services.federation.handovers import Bridge, Deed, perform
 from services.federation.keys import Folder
 from services.federation.protocol import Act, Type, Word
@@ -79,7 +79,7 @@ def transfer(installation, theirs) -> None:
             receiver_seq=0,
             receiver_head="",
         )
-        reconcile.keep(tx, clock.today(), [Difference(OURS, Kind.MISSING_THERE, line, None)], now)
+        keep(tx, clock.today(), [Difference(OURS, Kind.MISSING_THERE, line, None)], Kind, now)
 
 
 @pytest.mark.rule("BEY-16")
