@@ -406,6 +406,11 @@ class World(RuleBasedStateMachine):
         STEPS["arrival"] += 1
         self.come(member, to)
 
+    def awaited(self, member):
+        """Return whether members still awaits somebody."""
+        open_one = "SELECT count(*) FROM arrivals WHERE person_id = :member AND ended_at IS NULL"
+        return self.tx["members"].scalar(sa.text(open_one), {"member": member}) > 0
+
     def offered(self, member):
         """Let members know that Beijing has offered somebody."""
         offer = {
@@ -429,6 +434,8 @@ class World(RuleBasedStateMachine):
             reason="further_study",
         )
         is_open = any(one.member == member and one.state not in FINAL for one in self.models.values())
+        if not is_open and self.awaited(member):
+            return  # members has not heard of the end yet, and refuses the offer
         if not is_open:  # members has opened who it is, and found nothing open
             self.offered(member)
         crossings.on_peer_requested(self.tx["transfers"], [item, item])
