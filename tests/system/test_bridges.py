@@ -207,7 +207,7 @@ def broken(town):
 
 
 @pytest.mark.rule("BEY-16")
-@pytest.mark.parametrize("side", ["here", "there"])
+@pytest.mark.parametrize("side", ["here", pytest.param("there", marks=pytest.mark.long)])
 def test_a_planted_double_is_found_and_repaired(both, operator, side):
     """BEY-16: whom both registries have, or none, is found; ours is put right, theirs is seen to."""
     town, beijing = both

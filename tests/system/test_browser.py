@@ -498,6 +498,7 @@ def test_an_expired_session_comes_back(visit):
     assert "cohort=2025" in page.url
 
 
+@pytest.mark.long
 def test_what_still_works(visit, town):
     """Without the transfers service the operation centre says so and shows the rest.
 

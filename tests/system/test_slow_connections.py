@@ -18,6 +18,10 @@ from tests.installation import ROOT, free_port
 from tests.system.slow_connections_factories import HELD, KINDS, OPENED, Edge, ended, gateway, gone_after
 
 
+LONG = ("half a header", "never reading")
+"""Kinds that take a quarter of a minute where everything is one process."""
+
+
 @pytest.fixture(autouse=True)
 def closed():
     """Close after each test what it has opened."""
@@ -96,7 +100,9 @@ def test_200_slow_connections_hold_nobody_up(one, kind):
         connection.close()
 
 
-@pytest.mark.parametrize("kind", ["silent", "half a header", "half a body", "never reading"])
+@pytest.mark.parametrize(
+    "kind", ["silent", "half a body", *(pytest.param(one, marks=pytest.mark.long) for one in LONG)]
+)
 def test_the_same_with_everything_in_one_process(all_in_one, kind):
     """`tuanqiao run` holds them as well, and ends a header that does not."""
     assert hold(all_in_one, kind) < 1
