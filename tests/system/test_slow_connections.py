@@ -17,7 +17,6 @@ from services.gateway.serving import server
 from tests.installation import ROOT, free_port
 from tests.system.slow_connections_factories import HELD, KINDS, OPENED, Edge, ended, gateway, gone_after
 
-
 LONG = ("half a header", "never reading")
 """Kinds that take a quarter of a minute where everything is one process."""
 
