@@ -291,7 +291,7 @@ def show(result: dict[str, Any]) -> None:
         lines += bridges.lines(result["bridges"])
     if "bridge_peers" in result:
         lines += peers.lines(result["bridge_peers"])
-        lines += outage.lines(result["outage"])
+    lines += outage.lines(result["outage"])
     lines += http.lines(result["http"])
     if result["peers"]:
         lines += run.lines(result["peers"])

@@ -11,29 +11,35 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.federation import door, models
 from services.federation.calling import Address, Caller
-from services.federation.courier import Courier
+from services.federation.courier import LOOK_AGAIN_SECONDS, Courier
 from services.federation.door import Allowance
 from services.federation.handovers import Deed, perform
 from services.federation.protocol import Act, Word
-from shared import clock, db
-from tests.bench import peers
+from shared import background, clock, db
 from tests.bench.bridges import folders
 from tests.bench.quantiles import percentile
 from tests.federation.factories import End, example, served
+from tests.federation.neighbours import Neighbours
 from tests.installation import ROOT, SERVER
 
 BACKLOG = 8_000
 """Offers of a day: a peer's share of half a million in a season of two months."""
 LIST = 500
+TRANSFERS, APART = 150, 0.08
+"""Of the prompt peer's, and the seconds from one to the next."""
+_RECEIPTED = sa.text("""
+    SELECT 1000 * extract(epoch FROM settled_at - said_at) FROM sent WHERE state = 'receipted'""")
 _AGED = sa.text("""
     UPDATE sent s SET said_at = clock_timestamp() - interval '24 hours' + n.n * interval '24 hours' / :count,
         next_at = clock_timestamp()
@@ -86,18 +92,50 @@ def drain(count: int) -> dict[str, float]:
             db.drop_database(url)
 
 
+def latency(transfers: int = TRANSFERS) -> list[float]:
+    """Return milliseconds from a decision at our end to the receipt of BJ's program, each decided alone."""
+    url = str(db.address(SERVER).set(database=f"tq_prompt_{os.getpid()}").render_as_string(False))
+    db.create_database(url)
+    engine = db.connect(url)
+    models.metadata.create_all(engine)
+    both = Neighbours(engine, Path(tempfile.mkdtemp()), "BJ", 7, speed=1, members=10, transfers=0)
+    courier = background.Loop("courier", both.courier().turn, LOOK_AGAIN_SECONDS)
+    service = SimpleNamespace(name="bench", stopping=False, on_stop=[])
+    thread = threading.Thread(target=background.run, args=(service, courier))
+    database = db.Database(engine, courier.wake.set)
+    try:
+        both.program.start()
+        with served(both.door(), port=both.ports[0]):
+            thread.start()
+            for nth in range(transfers):
+                deed = Deed(f"national:{nth + 1}", Act.OFFER, example(Word.OFFER))
+                with database.transaction() as tx:
+                    perform(tx, both.end.bridge, [deed], clock.now())
+                time.sleep(APART)
+            with engine.connect() as tx:
+                return [float(one) for one in tx.scalars(_RECEIPTED)]
+    finally:
+        service.stopping = True
+        for stop in service.on_stop:
+            stop()
+        thread.join()
+        both.program.end()
+        engine.dispose()
+        db.drop_database(url)
+
+
 def measure(count: int = BACKLOG) -> dict[str, Any]:
     """Return milliseconds until a prompt peer has what is said, alone and while another is drained."""
-    found: dict[str, Any] = {"alone": peers.latency()["offer"]}
+    found: dict[str, Any] = {"alone": latency()}
     command = [sys.executable, "-W", "ignore", "-m", "tests.bench.outage", f"drain={count}"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while "drains" not in process.stdout.readline():
             assert process.poll() is None
-        found["meanwhile"] = peers.latency()["offer"]
+        found["meanwhile"] = latency()
         found["lasted"] = process.poll() is None
         found["drained"] = json.loads(process.stdout.read().splitlines()[-1])
-    found["alone"] += peers.latency()["offer"]
+    found["alone"] += latency()
     return found
 
 
