@@ -46,7 +46,7 @@ AGAIN_SECONDS = 12.0
 """Longer than a registry's answer may be shown (docs/federation.md)."""
 LOOK_UP_SECONDS = 60.0
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
-"""Between two questions to a registry that has asked for a moment."""
+"""Between two questions to whoever has asked for a moment."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -144,6 +144,7 @@ def compare_homes(bridge: Bridge, ours: Iterable[HomeLine], theirs: Iterable[Hom
 
 
 _NOT_COMPARED = (Home.ELSEWHERE, Home.MOVING)
+_IN_A_MOMENT = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @dataclass
@@ -249,17 +250,8 @@ class Reconciler:
             return homes.look_up(tx, self.bridge, day, since, clock.now())
 
     def _page(self, day: date, after: str) -> Homes:
-        """Return a page of the peer's, which may ask for a moment to look."""
-        ends = time.monotonic() + self.patience
-        while True:
-            try:
-                return self._ask(
-                    f"/bridge/v1/homes/{day}", Homes, day, f"after={quote(after)}" if after else ""
-                )
-            except NoAnswer as error:
-                if error.status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > ends:
-                    raise
-                time.sleep(min(LONGEST_WAIT, max(SHORTEST_WAIT, error.wait)))
+        """Return a page of the peer's."""
+        return self._ask(f"/bridge/v1/homes/{day}", Homes, day, f"after={quote(after)}" if after else "")
 
     def _until(self, done: Callable[[], bool], why: str) -> None:
         ends = time.monotonic() + self.patience
@@ -285,8 +277,19 @@ class Reconciler:
                 found += compare(self.bridge, manifests.lines(tx, day, [name]), theirs.lines)
         return found
 
+    def _get(self, path: str, asked: str) -> bytes:
+        """Return what the peer answers, which may ask for a moment first."""
+        ends = time.monotonic() + self.patience
+        while True:
+            try:
+                return self.caller.get(self.bridge, path, asked)
+            except NoAnswer as error:
+                if error.status not in _IN_A_MOMENT or time.monotonic() > ends:
+                    raise
+                time.sleep(min(LONGEST_WAIT, max(SHORTEST_WAIT, error.wait)))
+
     def _ask(self, path: str, kind: type[Said], day: date, asked: str = "") -> Said:
-        body = self.caller.get(self.bridge, path, asked)
+        body = self._get(path, asked)
         try:
             text = read_json(body, Body).manifest
             payload, key = verified(text, envelope.MANIFEST, self.bridge.keys.ring(), envelope.LONGEST)

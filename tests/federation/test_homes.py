@@ -293,3 +293,18 @@ def test_what_is_corrected(here, there, ended, registers, reconciler):
         told = tx.scalars(sa.text("SELECT body FROM outbox WHERE topic = 'home_corrected'")).all()
 
     assert {one["subject"]: one["branch_id"] for body in told for one in json.loads(body)} == wrong
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_peer_that_is_busy(ended, reconciler, monkeypatch, status):
+    """One that asks for a moment, again and again, is compared all the same, page by page."""
+    asked, tries = Caller.get, []
+
+    def get(self, bridge, path, more=""):
+        tries.append(path)
+        if len(tries) % 2:
+            raise NoAnswer(f"HTTP {status}", wait=0.1, status=status)
+        return asked(self, bridge, path, more)
+
+    monkeypatch.setattr(Caller, "get", get)
+    assert reconciler.day(clock.today()).differences == []
