@@ -6,26 +6,24 @@ not even by a pseudonym. What was asked lately is not asked again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.federation import envelope
-from services.federation.handovers import Bridge
-from services.federation.protocol import Receiver, Sender, Side, Type
-from services.federation.schemas import DATA, OUTCOMES, Envelope, Home, HomeLine, Homes, Integrated, Outcome
+from services.federation.handovers import Bridge, branch_code
+from services.federation.manifests import MOST_LINES, signed
+from services.federation.protocol import Receiver, Sender, Side
+from services.federation.schemas import OUTCOMES, Home, HomeLine, Homes, Outcome
 from shared import clock, db
 from shared.messages.federation import HomeCorrected, HomeWanted
 from shared.messages.members import HomeTold
 from shared.outbox import emit
 from shared.recordset import columns, recordset
-
-MOST_LINES = 2000
 
 _ENDED = ", ".join(
     f"'{state.value}'" for state, outcome in OUTCOMES.items() if outcome in (Outcome.MOVED, Outcome.KEPT)
@@ -130,18 +128,17 @@ def lines(tx: Connection, day: date, after: str = "", limit: int | None = None) 
 
 def signed_page(tx: Connection, bridge: Bridge, day: date, after: str) -> str:
     """Return a signed page of what was looked up last."""
-    now = clock.now()
     some = lines(tx, day, after, MOST_LINES + 1)
     made = Homes(
         source=bridge.me,
         dest=bridge.peer,
         day=day,
         after=after,
-        time=now,
+        time=clock.now(),
         lines=some[:MOST_LINES],
         more=len(some) > MOST_LINES,
     )
-    return envelope.sign(bridge.keys.ring().signing(now), envelope.MANIFEST, msgspec.json.encode(made))
+    return signed(bridge, made)
 
 
 # ---- what is put right ---------------------------------------------------------------------------
@@ -214,18 +211,10 @@ def _branches(tx: Connection, bridge: Bridge, rows: Iterable[Ended]) -> dict[str
             found[row.subject] = int(code)
         elif code:
             codes[row.subject] = code
-    known = _mirrored(tx, bridge, sorted(set(codes.values())))
+    known = bridge.branches(tx, sorted(set(codes.values()))) if bridge.branches and codes else {}
     return found | {subject: known[code] for subject, code in codes.items() if code in known}
-
-
-def _mirrored(tx: Connection, bridge: Bridge, codes: Sequence[str]) -> dict[str, int]:
-    return bridge.branches(tx, codes) if bridge.branches and codes else {}
 
 
 def _branch_code(jws: str) -> str:
     """Return the code of the branch that a message of ours, or one that was applied, has named."""
-    if not jws:
-        return ""
-    found = msgspec.json.decode(envelope.payload_of(jws), type=Envelope)
-    data = msgspec.json.decode(found.data, type=DATA[Type.INTEGRATED])
-    return data.branch.code if isinstance(data, Integrated) else ""
+    return (branch_code(envelope.opened_before(jws)) or "") if jws else ""

@@ -78,16 +78,17 @@ def manifest(tx: Connection, bridge: Bridge, day: date) -> str:
     """Return the signed manifest of a day."""
     now = clock.now()
     made = Manifest(source=bridge.me, dest=bridge.peer, day=day, time=now, buckets=buckets(tx, day))
-    return _signed(bridge, made)
+    return signed(bridge, made)
 
 
 def signed_lines(tx: Connection, bridge: Bridge, day: date, bucket: str) -> str:
     """Return the signed lines of one bucket."""
     some = lines(tx, day, [bucket])[:MOST_LINES]
     made = Lines(source=bridge.me, dest=bridge.peer, day=day, bucket=bucket, time=clock.now(), lines=some)
-    return _signed(bridge, made)
+    return signed(bridge, made)
 
 
-def _signed(bridge: Bridge, made: msgspec.Struct) -> str:
+def signed(bridge: Bridge, made: msgspec.Struct) -> str:
+    """Return what is told of a day, signed now."""
     key = bridge.keys.ring().signing(clock.now())
     return envelope.sign(key, envelope.MANIFEST, msgspec.json.encode(made))

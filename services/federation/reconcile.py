@@ -236,7 +236,10 @@ class Reconciler:
         theirs: list[HomeLine] = []
         try:
             while True:
-                page = self._page(day, theirs[-1].subject if theirs else "")
+                after = theirs[-1].subject if theirs else ""
+                page = self._page(day, after)
+                if page.after != after or (page.lines and page.lines[-1].subject <= after):
+                    raise NoAnswer("a manifest of something else")  # else it might have no end
                 theirs += page.lines
                 if not page.more or not page.lines:
                     return ours, theirs

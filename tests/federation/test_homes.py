@@ -308,3 +308,17 @@ def test_a_peer_that_is_busy(ended, reconciler, monkeypatch, status):
 
     monkeypatch.setattr(Caller, "get", get)
     assert reconciler.day(clock.today()).differences == []
+
+
+def test_a_peer_whose_pages_have_no_end(ended, reconciler, monkeypatch):
+    """One that answers every question with the same page is not asked for ever."""
+    page, asked = Reconciler._page, []
+
+    def first(self, day, after):
+        asked.append(after)
+        return msgspec.structs.replace(page(self, day, ""), after=after, more=True)
+
+    monkeypatch.setattr(Reconciler, "_page", first)
+    with pytest.raises(NoAnswer, match="something else"):
+        reconciler.day(clock.today())
+    assert len(asked) == 2
