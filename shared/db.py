@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -71,6 +72,7 @@ def connect(url: str, pool_size: int = 12) -> Engine:
         pool_size=pool_size,
         max_overflow=4,
         pool_timeout=5,
+        pool_use_lifo=True,
         pool_recycle=1800,
         pool_pre_ping=False,
         connect_args={
@@ -172,23 +174,63 @@ def _be_patient(tx: Connection, seconds: float) -> None:
 _TYPES = {"items": "json", "now": "timestamptz", "stamp": "text"}
 _PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 """`:name` is a parameter, `::name` a cast, and 12:30 a time."""
-_prepared: dict[str, tuple[str, str, str, list[str]]] = {}
+PLAN_SECONDS = 60.0
+"""How long a connection keeps the plan of a prepared statement.
+
+A plan is made for the tables as they are. One of the first minute, or of an empty queue at night, may read
+all of a table that has grown since, and PostgreSQL makes it anew only when somebody has analysed the table.
+"""
 
 
-def _prepare(statement: sa.TextClause) -> tuple[str, str, str, list[str]]:
-    """Return name, PREPARE and EXECUTE of a statement, and its parameters in order."""
-    text = statement.text
-    if text not in _prepared:
+class _Statement(NamedTuple):
+    """How a statement is prepared and executed, but for the name that a connection gives it."""
+
+    number: int
+    prepare: str
+    values: str
+    names: list[str]
+
+
+class _Plan(NamedTuple):
+    """What a connection calls a statement that it has prepared, and when it was."""
+
+    name: str
+    made: float
+
+
+_statements: dict[str, _Statement] = {}
+
+
+def _statement(text: str) -> _Statement:
+    """Return how a statement is prepared; its parameters are in order."""
+    if text not in _statements:
         names = list(dict.fromkeys(_PARAMETER.findall(text)))
         body = _PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", text)
-        name = f"s{len(_prepared)}"
-        _prepared[text] = (
-            name,
-            f"PREPARE {name}{_listed(_TYPES.get(one, 'unknown') for one in names)} AS {body}",
-            f"EXECUTE {name}{_listed('%s' for _ in names)}",
+        types = _listed(_TYPES.get(one, "unknown") for one in names)
+        _statements[text] = _Statement(
+            len(_statements),
+            # psycopg2 reads a single one as a placeholder
+            f"{types} AS {body}".replace("%", "%%"),
+            _listed("%s" for _ in names),
             names,
         )
-    return _prepared[text]
+    return _statements[text]
+
+
+def _planned(tx: Connection, statement: _Statement) -> str:
+    """Return the name under which the connection has a plan of a statement; make one, if it has none so new."""
+    plans: dict[int, _Plan] = tx.info.setdefault("plans", {})  # `info` lives as long as the connection itself
+    old = plans.get(statement.number)
+    if old is not None and time.monotonic() - old.made < PLAN_SECONDS:
+        return old.name
+    # under a name of its own: whatever interrupts this, none is taken for what it is not
+    count = tx.info["plans made"] = tx.info.get("plans made", 0) + 1
+    name = f"s{statement.number}_{count}"
+    tx.exec_driver_sql(f"PREPARE {name}{statement.prepare}")
+    plans[statement.number] = _Plan(name, time.monotonic())
+    if old is not None:
+        tx.exec_driver_sql(f"DEALLOCATE {old.name}")
+    return name
 
 
 def _listed(some: Iterable[str]) -> str:
@@ -197,17 +239,14 @@ def _listed(some: Iterable[str]) -> str:
 
 
 def prepared(tx: Connection, statement: sa.TextClause, **values: Any) -> sa.CursorResult[*tuple[Any, ...]]:
-    """Run a statement that is prepared once per connection.
+    """Run a statement that each connection prepares once in a while (`PLAN_SECONDS`).
 
     A parameter whose type does not follow from its place in the statement needs a cast there. The statement
     names its columns: those of a `*` may be others after a migration, and PostgreSQL then refuses it.
     """
-    name, prepare, execute, names = _prepare(statement)
-    known = tx.info.setdefault("prepared", set())  # `info` lives as long as the connection itself
-    if name not in known:
-        tx.exec_driver_sql(prepare.replace("%", "%%"))  # psycopg2 reads a single one as a placeholder
-        known.add(name)
-    return tx.exec_driver_sql(execute, tuple(values[one] for one in names))
+    known = _statement(statement.text)
+    name = _planned(tx, known)
+    return tx.exec_driver_sql(f"EXECUTE {name}{known.values}", tuple(values[one] for one in known.names))
 
 
 def run(
@@ -215,7 +254,7 @@ def run(
 ) -> sa.CursorResult[*tuple[Any, ...]]:
     """Run a statement; `items` (structs or dicts) become its one JSON parameter `:items`.
 
-    Statements over items with no other parameters than an instant are prepared once per connection:
+    Statements over items with no other parameters than an instant are prepared:
     parsing and planning one of our larger transitions costs PostgreSQL more than running it for ten
     rows.
     """

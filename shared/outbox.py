@@ -45,6 +45,12 @@ RELAY_BATCH = 200
 """Rows published per round trip of confirms."""
 SAFETY_NET_SECONDS = 5.0
 """How long the relay sleeps when nobody wakes it; only rows written by another process wait for this."""
+BETWEEN_ROUNDS = 0.01
+"""From the beginning of one round to that of the next, in seconds, unless a batch was full.
+
+Where commits follow one another, what some of them have written leaves in one round: it costs the database
+and the broker hardly more than the rows of one. A row that comes alone waits for nothing.
+"""
 REST_SECONDS = 60.0
 """How long a row rests that the broker has refused, for want of a queue or for its size.
 
@@ -149,6 +155,7 @@ class Relay:
         # only these are published as `mandatory`: an event that nobody here consumes may have no queue
         self._routed = {topic for topic, event in events().items() if publisher.topology.hears(event)}
         self._resting: dict[int, float] = {}
+        self._next = 0.0
         metrics.OUTBOX_LAG.labels(service)
         metrics.RELAY_FAILURES.labels(service)
         metrics.ITEMS_SET_ASIDE.labels(service, "relay")
@@ -166,13 +173,16 @@ class Relay:
 
         """
         with self.engine.begin() as tx:
-            rows = tx.execute(_CLAIM, {"limit": RELAY_BATCH, "resting": self._rests()}).all()
+            rows = self._claim(tx)
             if rows:
                 self._publish(rows)
                 db.prepared(tx, _MARK, ids=[row.id for row in rows])
                 for row in rows:
                     metrics.OUTBOX_LAG.labels(self.service).observe(max(0.0, float(row.age)))
         return len(rows)
+
+    def _claim(self, tx: Connection) -> Sequence[sa.Row[Any]]:
+        return db.prepared(tx, _CLAIM, limit=RELAY_BATCH, resting=self._rests()).all()
 
     def _publish(self, rows: Sequence[sa.Row[Any]]) -> None:
         self.publisher.publish([message_of(self.service, row, row.topic in self._routed) for row in rows])
@@ -184,7 +194,7 @@ class Relay:
         """
         done = []
         with self.engine.begin() as tx:
-            for row in tx.execute(_CLAIM, {"limit": RELAY_BATCH, "resting": self._rests()}).all():
+            for row in self._claim(tx):
                 try:
                     self._publish([row])
                     done.append(row.id)
@@ -209,6 +219,8 @@ class Relay:
 
     def turn(self, machinery: Any = None) -> float | None:
         """Publish what there is; one turn of the background loop."""
+        time.sleep(max(0.0, self._next - time.monotonic()))
+        self._next = time.monotonic() + BETWEEN_ROUNDS
         try:
             while self.publish_some() == RELAY_BATCH:
                 pass  # a full batch says that there may be more

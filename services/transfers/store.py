@@ -775,7 +775,7 @@ def ages(tx: Connection) -> list[Age]:
 
 def sum_up(tx: Connection, most: int = MOST_LINES) -> None:
     """Replace the sums that the follower has made of lines by their own, if there are more than so many."""
-    tx.execute(_SUM_UP, {"most": most})
+    db.prepared(tx, _SUM_UP, most=most)
 
 
 # ---- paths and audit -----------------------------------------------------------------------------

@@ -22,12 +22,14 @@ from shared.bus.rpc import RpcClient, Waiting, read_reply
 from shared.errors import Refused
 from shared.messages import transfers as contract
 from shared.messages.transfers import AssignBranch, DecideNode, ListWork, RequestTransfer
-from tests.bench import load
+from tests.bench import load, trace
 from tests.bench.quantiles import percentile
 from tests.bench.threads import in_threads
 from tests.installation import Installation
 
 LIST = 500
+CALLERS = 8
+"""Who calls at a steady rate: so many that nobody's answer delays the next call."""
 
 
 class Members:
@@ -365,40 +367,61 @@ def latency(
     schools: list[load.School],
     per_second: float,
     seconds: float,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Request transfers at a steady rate; return p50 and p99 in ms until the approver sees each.
 
-    The time runs from the call until the approver's list shows the transfer.
+    The time runs from the instant at which each was to be called until the approver's list shows the
+    transfer. `hops` says where it went, for the median and for the slowest hundredth.
     """
     client, viewer = RpcClient(installation.settings), RpcClient(installation.settings)
     school = schools[-1]
     seen: dict[int, float] = {}
-    stop = threading.Event()
-    thread = threading.Thread(target=_watch, args=(viewer, school, seen, stop))
-    thread.start()
     called: dict[int, float] = {}
-    started = time.perf_counter()
-    for n in range(int(per_second * seconds)):
-        time.sleep(max(0.0, started + n / per_second - time.perf_counter()))
-        at = time.perf_counter()
-        (outcome,) = client.call(
-            contract.request_transfers,
-            requests(members.take(school.committee - 100, 1), school),
-            token=school.source_token,
-            org_id=school.committee,
-        )
-        called[outcome.transfer_id] = at
+    stop = threading.Event()
+    watching = threading.Thread(target=_watch, args=(viewer, school, seen, stop))
+    watching.start()
+    started = time.time() + 0.1
+    due: queue.SimpleQueue[tuple[float, int]] = queue.SimpleQueue()
+    for n, member in enumerate(members.take(school.committee - 100, int(per_second * seconds))):
+        due.put((started + n / per_second, member))
+    in_threads([partial(_call_at, client, school, due, called)] * CALLERS)
     ends = time.monotonic() + 10
     while not called.keys() <= seen.keys() and time.monotonic() < ends:
         time.sleep(0.05)
     stop.set()
-    thread.join()
+    watching.join()
     client.close()
     viewer.close()
     took = sorted((seen[one] - at) * 1000 for one, at in called.items() if one in seen)
     if len(took) < len(called):
         raise RuntimeError(f"{len(called) - len(took)} requests never showed in the list")
-    return {"p50": statistics.median(took), "p99": percentile(took, 99), "n": len(took)}
+    hops = trace.hops(installation, called, seen, started)
+    return {
+        "p50": statistics.median(took),
+        "p99": percentile(took, 99),
+        "n": len(took),
+        "hops": trace.summed(hops),
+    }
+
+
+def _call_at(
+    client: RpcClient,
+    school: load.School,
+    due: queue.SimpleQueue[tuple[float, int]],
+    called: dict[int, float],
+) -> None:
+    """Request a transfer of each member that is `due`, at its instant; note when, by transfer."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            at, member = due.get_nowait()
+            time.sleep(max(0.0, at - time.time()))
+            (outcome,) = client.call(
+                contract.request_transfers,
+                requests([member], school),
+                token=school.source_token,
+                org_id=school.committee,
+            )
+            called[outcome.transfer_id] = at
 
 
 def _watch(client: RpcClient, school: load.School, seen: dict[int, float], stop: threading.Event) -> None:
@@ -411,7 +434,7 @@ def _watch(client: RpcClient, school: load.School, seen: dict[int, float], stop:
             token=school.target_token,
             org_id=school.target,
         )
-        now = time.perf_counter()
+        now = time.time()
         for item in page.items:
             seen.setdefault(item.transfer_id, now)
             after = item.cursor

@@ -235,7 +235,7 @@ def _settings(policy: Policy) -> dict[str, list[str] | bool]:
 
 def waits(tx: Connection) -> bool:
     """Return whether there are changes to follow."""
-    return bool(tx.scalar(_ANY))
+    return bool(db.prepared(tx, _ANY).scalar())
 
 
 def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT, wait: bool = False) -> int:
@@ -246,10 +246,9 @@ def fold(tx: Connection, policy: Policy, now: datetime, limit: int = FOLD_LIMIT,
     """
     if wait:
         tx.execute(_WAIT)
-    elif not tx.scalar(_LOCK):
+    elif not db.prepared(tx, _LOCK).scalar():
         return 0
-    # Planned anew each time: its tables grow from nothing, and a plan that was made then would be kept.
-    done = tx.execute(_FOLD, {"limit": limit, "now": now, **_settings(policy)}).one()
+    done = db.prepared(tx, _FOLD, limit=limit, now=now, **_settings(policy)).one()
     seal(tx, done)
     return int(done.taken)
 

@@ -155,7 +155,7 @@ def alone(tx: Connection, wait: bool = False) -> bool:
     if wait:
         tx.execute(_WAIT)
         return True
-    return bool(tx.scalar(_LOCK))
+    return bool(db.prepared(tx, _LOCK).scalar())
 
 
 def waits(tx: Connection, now: datetime) -> bool:
