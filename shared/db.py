@@ -218,7 +218,7 @@ def _statement(text: str) -> _Statement:
 
 
 def _planned(tx: Connection, statement: _Statement) -> str:
-    """Return the name under which the connection has a plan of a statement; make one, if it has none so new."""
+    """Return the name under which a connection has a plan of a statement that is new enough, or make one."""
     plans: dict[int, _Plan] = tx.info.setdefault("plans", {})  # `info` lives as long as the connection itself
     old = plans.get(statement.number)
     if old is not None and time.monotonic() - old.made < PLAN_SECONDS:

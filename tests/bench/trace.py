@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -81,7 +82,7 @@ def hops(
     found = []
     for one in sorted(known, key=lambda n: seen[n] - called[n]):
         at = [called[one], *asked[one], *held[one], opened[one], seen[one]]
-        found.append([1000 * (after - before) for before, after in zip(at, at[1:], strict=False)])
+        found.append([1000 * (after - before) for before, after in pairwise(at)])
     return found
 
 
