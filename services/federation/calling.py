@@ -28,12 +28,13 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 class NoAnswer(Exception):
     """The peer has not answered as agreed.
 
-    `wait` is for how long it wants to be left alone, in seconds; `status` that of its answer, 0 for none.
+    `wait` is for how long it wants to be left alone, in seconds; `status` that of its answer, 0 for none;
+    `broken_off` says that the connection was lost over it.
     """
 
-    def __init__(self, why: str, wait: float = 0.0, status: int = 0) -> None:
+    def __init__(self, why: str, wait: float = 0.0, status: int = 0, broken_off: bool = False) -> None:
         super().__init__(why)
-        self.wait, self.status = wait, status
+        self.wait, self.status, self.broken_off = wait, status, broken_off
 
 
 @dataclass(frozen=True)
@@ -151,5 +152,5 @@ class Caller:
                 answer.release_conn()
         except (HTTPError, OSError) as error:
             # the kind alone: what libraries say may hold addresses and what was sent
-            raise NoAnswer(type(error).__name__) from None
+            raise NoAnswer(type(error).__name__, broken_off=True) from None
         return answer.status, answer.headers, bytes(read)

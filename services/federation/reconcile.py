@@ -47,6 +47,8 @@ AGAIN_SECONDS = 12.0
 LOOK_UP_SECONDS = 60.0
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
 """Between two questions to whoever has asked for a moment."""
+TRIES = 4
+"""How often one question is asked whose answer is broken off."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -281,13 +283,16 @@ class Reconciler:
         return found
 
     def _get(self, path: str, asked: str) -> bytes:
-        """Return what the peer answers, which may ask for a moment first."""
+        """Return what the peer answers, which may ask for a moment first, or break off."""
         ends = time.monotonic() + self.patience
+        broken_off = 0
         while True:
             try:
                 return self.caller.get(self.bridge, path, asked)
             except NoAnswer as error:
-                if error.status not in _IN_A_MOMENT or time.monotonic() > ends:
+                broken_off += error.broken_off
+                again = error.status in _IN_A_MOMENT or (error.broken_off and broken_off < TRIES)
+                if not again or time.monotonic() > ends:
                     raise
                 time.sleep(min(LONGEST_WAIT, max(SHORTEST_WAIT, error.wait)))
 

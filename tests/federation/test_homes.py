@@ -14,7 +14,7 @@ from services.federation.calling import Address, Caller, NoAnswer
 from services.federation.differences import OF_REGISTRIES, Kind
 from services.federation.door import Allowance
 from services.federation.protocol import Act
-from services.federation.reconcile import Reconciler, compare_homes
+from services.federation.reconcile import TRIES, Reconciler, compare_homes
 from services.federation.schemas import Home, HomeLine, Homes
 from shared import clock, db
 from shared.messages.members import HomeTold
@@ -295,19 +295,41 @@ def test_what_is_corrected(here, there, ended, registers, reconciler):
     assert {one["subject"]: one["branch_id"] for body in told for one in json.loads(body)} == wrong
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_peer_that_is_busy(ended, reconciler, monkeypatch, status):
-    """One that asks for a moment, again and again, is compared all the same, page by page."""
+@pytest.mark.parametrize(
+    "answer",
+    [
+        NoAnswer("HTTP 429", wait=0.1, status=429),
+        NoAnswer("HTTP 503", wait=0.1, status=503),
+        NoAnswer("ProtocolError", broken_off=True),
+    ],
+    ids=str,
+)
+def test_a_peer_that_is_busy(ended, reconciler, monkeypatch, answer):
+    """One that asks for a moment, or breaks off, again and again, is compared all the same, page by page."""
     asked, tries = Caller.get, []
 
     def get(self, bridge, path, more=""):
         tries.append(path)
         if len(tries) % 2:
-            raise NoAnswer(f"HTTP {status}", wait=0.1, status=status)
+            raise answer
         return asked(self, bridge, path, more)
 
     monkeypatch.setattr(Caller, "get", get)
     assert reconciler.day(clock.today()).differences == []
+
+
+def test_a_peer_that_is_away(ended, reconciler, monkeypatch):
+    """One that cannot be reached is asked a few times, not for as long as one that asks for a moment."""
+    tries = []
+
+    def get(self, bridge, path, more=""):
+        tries.append(path)
+        raise NoAnswer("NewConnectionError", broken_off=True)
+
+    monkeypatch.setattr(Caller, "get", get)
+    with pytest.raises(NoAnswer):
+        reconciler.day(clock.today())
+    assert len(tries) == TRIES
 
 
 def test_a_peer_whose_pages_have_no_end(ended, reconciler, monkeypatch):
