@@ -81,7 +81,6 @@ TARGETS = (
         (("tests/orgs/order/test_rules.py",), ("tests/orgs/test_names.py",)),
     ),
     Target("services/orgs/search/rules.py", "python", (("tests/orgs/search/test_rules.py",),)),
-    Target("services/orgs/mirror/rules.py", "python", (("tests/orgs/mirror/test_handlers.py",),)),
     Target(
         "services/members/domain.py",
         "python",
@@ -108,14 +107,6 @@ TARGETS = (
         "services/members/graduation/rules.py",
         "python",
         (("tests/members/graduation/test_rules.py",), ("tests/members/graduation/test_handlers.py",)),
-    ),
-    Target(
-        "services/members/crossings/rules.py",
-        "python",
-        (
-            ("tests/members/crossings/test_arriving.py",),
-            ("tests/members/crossings/test_leaving.py", "tests/members/crossings/test_left.py"),
-        ),
     ),
     Target(
         "services/members/letters/rules.py",
@@ -188,11 +179,6 @@ TARGETS = (
         (("tests/transfers/bulk/test_rules.py",), ("tests/transfers/remarks/test_handlers.py",)),
     ),
     Target(
-        "services/transfers/crossings/rules.py",
-        "python",
-        (("tests/transfers/crossings/test_leaving.py", "tests/transfers/crossings/test_arriving.py"),),
-    ),
-    Target(
         "services/transfers/figures/rules.py",
         "python",
         (("tests/transfers/figures/test_rules.py",), ("tests/transfers/figures/test_handlers.py",)),
@@ -230,16 +216,30 @@ TARGETS = (
         "python",
         (("tests/transfers/policies/test_reader.py",), ("tests/transfers/policies/test_handlers.py",)),
     ),
-    Target(
-        "services/federation/operating/rules.py",
-        "python",
-        (("tests/federation/operating/test_views.py", "tests/federation/operating/test_days.py"),),
-    ),
     Target("services/transfers/transitions.py", "sql", _SAGA_TESTS),
     Target("services/transfers/trail.py", "sql", _SAGA_TESTS),
     Target("services/transfers/store.py", "sql", _SAGA_TESTS),
 )
 FURTHER = (
+    Target("services/orgs/mirror/rules.py", "python", (("tests/orgs/mirror/test_handlers.py",),)),
+    Target(
+        "services/members/crossings/rules.py",
+        "python",
+        (
+            ("tests/members/crossings/test_arriving.py",),
+            ("tests/members/crossings/test_leaving.py", "tests/members/crossings/test_left.py"),
+        ),
+    ),
+    Target(
+        "services/transfers/crossings/rules.py",
+        "python",
+        (("tests/transfers/crossings/test_leaving.py", "tests/transfers/crossings/test_arriving.py"),),
+    ),
+    Target(
+        "services/federation/operating/rules.py",
+        "python",
+        (("tests/federation/operating/test_views.py", "tests/federation/operating/test_days.py"),),
+    ),
     Target(
         "services/transfers/figures/store.py",
         "sql",
@@ -249,7 +249,7 @@ FURTHER = (
         ),
     ),
 )
-"""Changed only where ONLY names them: the statistics' SQL alone takes a quarter of an hour."""
+"""Changed only where ONLY names them: all their tests need a database, the statistics' a quarter of an hour."""
 
 
 class Mutant(NamedTuple):
