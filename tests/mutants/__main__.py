@@ -249,7 +249,7 @@ FURTHER = (
         ),
     ),
 )
-"""Changed only where ONLY names them: all their tests need a database, the statistics' a quarter of an hour."""
+"""Changed only where ONLY names them: their tests need a database, the statistics' a quarter of an hour."""
 
 
 class Mutant(NamedTuple):
