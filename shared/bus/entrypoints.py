@@ -408,8 +408,8 @@ class EventBatches(Drain):
                 time.sleep(0.1)
 
 
-def _arrives(connection: kombu.Connection, seconds: float = 0.0005) -> bool:
-    """Take the next that comes within so many seconds; return whether anything came."""
+def _arrives(connection: kombu.Connection, seconds: float = 0.0) -> bool:
+    """Take the next that is here or comes within so many seconds; return whether anything came."""
     try:
         connection.drain_events(timeout=seconds)
     except TimeoutError:

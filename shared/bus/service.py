@@ -342,7 +342,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             raise undone.error from None
 
     def _ask(self, call: Call, asked: Query, request: Any, actor: Actor | None, session: str) -> bytes:
-        """Answer a query in a transaction of its own.
+        """Answer a query in a transaction of its own, or without one if it `reads`.
 
         Raises:
             _Undone: The connection was lost, and nothing of it has had any effect.
@@ -351,19 +351,24 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         # no longer than its caller waits
         seconds = min(patience.LONGEST, max(1.0, call.expires_at - time.time()))
         commits = False
+        acts = isinstance(asked, Act)
+        if asked.reads:
+            whole = self.database.reading(seconds)
+        else:
+            whole = self.database.transaction(tells=acts, seconds=seconds)
         try:
-            with self.database.transaction(tells=isinstance(asked, Act), seconds=seconds) as tx:
+            with whole as tx:
                 tx.info["request_id"] = call.request_id
                 try:
                     if sessions_ended.ended(tx, [session]):
                         raise Refused("token_expired")
-                    if isinstance(asked, Act) and self.of_others(tx, orgs_of(request)):
+                    if acts and self.of_others(tx, orgs_of(request)):
                         raise Refused("mirrored")
                     answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
                 except Refused as refused:
                     # inside: what a refusal has counted, such as a failed sign-in, is committed
                     answer = _problem(refused.refusal)
-                commits = isinstance(asked, Act)
+                commits = acts
             return answer
         except Exception as error:
             if commits or not failures.is_lost(error):

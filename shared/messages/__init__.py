@@ -63,6 +63,7 @@ class Query(msgspec.Struct, frozen=True):
         reply: What is answered.
         public: Needs no token.
         restricted: May be asked before the initial password is changed (ACC-05).
+        reads: Is asked so often that it is answered without a transaction, so its handler may only read.
 
     """
 
@@ -72,6 +73,7 @@ class Query(msgspec.Struct, frozen=True):
     reply: Any
     public: bool = False
     restricted: bool = False
+    reads: bool = False
     many: ClassVar[bool] = False
 
 

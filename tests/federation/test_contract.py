@@ -181,6 +181,9 @@ def test_signed_by_the_peer(client, here, there, mode, times):
 
     for kind in Type:
         of(kind)
+    # chance may draw none of another version
+    newer = signed(there, Type.OFFER, next(numbers), {}, {"dataschema": "urn:tuanqiao:bridge:2.0"})
+    met[code_of(there, client.post("/bridge/v1/messages", json={"messages": [newer]}))] += 1
 
     untouched(here)
     assert met["wrong_field"] > 10 and met["version"]

@@ -226,6 +226,14 @@ def test_search_limit(tx):
     assert len(found(tx, "测试团支部", limit=-1)) == 1
 
 
+def test_what_is_answered_without_a_transaction_only_reads(tx):
+    """Searches and lists of subordinates: PostgreSQL takes no change."""
+    tx.execute(sa.text("SET TRANSACTION READ ONLY"))
+
+    assert found(tx, "湖北省")
+    assert handlers.list_children(tx, ListChildren(org_id=42), None)
+
+
 @pytest.mark.rule("ORG-24")
 def test_children_in_pages(tx):
     """ORG-24: direct subordinates come in display order, page by page without a gap."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.messages import asyncapi, events
+from shared.messages import Act, Query, asyncapi, events, members, orgs, scheduler, transfers
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -34,6 +34,19 @@ def test_every_event_has_sender_and_words():
         assert made["channels"][topic]["description"]
         assert who("send", topic) == [event.publisher]
         assert set(who("receive", topic)) == set(event.consumers)
+
+
+def test_what_is_answered_without_a_transaction():
+    """Their handlers have tests in which PostgreSQL takes no change; whoever adds one adds its test."""
+    places = (orgs, members, transfers, scheduler)
+    queries = [one for place in places for one in vars(place).values() if isinstance(one, Query)]
+    assert {one.name for one in queries if one.reads} == {
+        "list_work",
+        "get_transfer",
+        "search_orgs",
+        "list_children",
+    }
+    assert not any(isinstance(one, Act) for one in queries if one.reads)
 
 
 def test_references_resolve():

@@ -82,4 +82,4 @@ find_to_join = Query("orgs", "find_to_join", FindToJoin, list[ToJoin], public=Tr
 
 list_places = Query("orgs", "list_places", ListPlaces, list[PlaceLevel])
 
-search_orgs = Query("orgs", "search_orgs", SearchOrgs, list[Org])
+search_orgs = Query("orgs", "search_orgs", SearchOrgs, list[Org], reads=True)

@@ -194,7 +194,7 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
 
 get_orgs = Query("orgs", "get_orgs", GetOrgs, list[Org])
 
-list_children = Query("orgs", "list_children", ListChildren, list[Org])
+list_children = Query("orgs", "list_children", ListChildren, list[Org], reads=True)
 
 list_above = Query("orgs", "list_above", ListAbove, list[Org])
 

@@ -271,12 +271,12 @@ count_open_below = Query("transfers", "count_open_below", CountOpenBelow, OpenBe
 
 count_in_the_way = Query("transfers", "count_in_the_way", CountInTheWay, list[InTheWay])
 
-list_work = Query("transfers", "list_work", ListWork, WorkPage)
+list_work = Query("transfers", "list_work", ListWork, WorkPage, reads=True)
 
 count_work = Query("transfers", "count_work", CountWork, WorkCounts)
 
 
-get_transfer = Query("transfers", "get_transfer", GetTransfer, Progress)
+get_transfer = Query("transfers", "get_transfer", GetTransfer, Progress, reads=True)
 
 my_transfers = Query("transfers", "my_transfers", MyTransfers, list[Transfer])
 

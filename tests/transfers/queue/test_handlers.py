@@ -186,6 +186,19 @@ def test_pages_of_every_order_make_the_whole(tx, world, sort):
     assert sort != "newest" or whole == [*reversed(listed(tx))]
 
 
+def test_what_is_answered_without_a_transaction_only_reads(tx, world):
+    """Lists in every order and whole transfers, for office and member: PostgreSQL takes no change."""
+    tx.execute(sa.text("SET TRANSACTION READ ONLY"))
+
+    for sort in WorkOrder:
+        page = handlers.list_work(tx, contract.ListWork(sort=sort), admin(TARGET))
+        assert page.items
+
+    for who in (admin(TARGET), Actor(person_id=page.items[0].member_id)):
+        told = handlers.get_transfer(tx, contract.GetTransfer(transfer_id=page.items[0].transfer_id), who)
+        assert told.steps
+
+
 def test_what_the_rules_found_stands_beside_each(tx):
     """BEY-01, TRF-12: unusual destinations, receivers without administrators, remarks without a telephone."""
     ones = start(
