@@ -49,6 +49,13 @@ _SAGA_TESTS = (
         "tests/transfers/test_reasons.py",
         "tests/transfers/figures/test_handlers.py",
     ),
+    (
+        "tests/transfers/crossings/test_leaving.py",
+        "tests/transfers/crossings/test_arriving.py",
+        "tests/transfers/queue/test_handlers.py",
+        "tests/transfers/adviser/test_handlers.py",
+        "tests/transfers/test_open_counts.py",
+    ),
 )
 TARGETS = (
     Target(
