@@ -5,7 +5,9 @@ The recount is made from the tables.
 
 import uuid
 from collections import Counter
+from contextlib import nullcontext
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -69,6 +71,25 @@ def fold(tx, limit=7):
     """Follow all changes, in pieces so small that several are needed."""
     while figures_store.fold(tx, policies_store.active(tx, clock.now()), clock.now(), limit):
         pass
+
+
+@pytest.mark.parametrize(("taken", "rests"), [(0, False), (9, False), (10, True)])
+def test_rounds_of_the_follower(tx, monkeypatch, taken, rests):
+    """The next round begins in a second, and sooner only where a whole round was taken (STAT-10)."""
+
+    class Database:
+        """The transaction of the test."""
+
+        def transaction(self, tells):
+            return nullcontext(tx)
+
+    monkeypatch.setattr(figures_store, "FOLD_LIMIT", 10)
+    monkeypatch.setattr(figures_store, "waits", lambda tx: True)
+    monkeypatch.setattr(figures_store, "fold", lambda *args: taken)
+
+    wait = figures_handlers.fold_turn(SimpleNamespace(database=Database()))
+
+    assert (wait is not None and 0 <= wait < 1) if rests else wait is None
 
 
 def figures(tx, org, cohort=YEAR):
