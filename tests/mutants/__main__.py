@@ -27,6 +27,8 @@ from tests.mutants import forked, operators
 
 ROOT = Path(__file__).parent.parent.parent
 NEEDED = 0.9
+HEALTHY_SECONDS = 600.0
+"""The longest that the tests of a stage may take."""
 
 
 class Target(NamedTuple):
@@ -303,8 +305,14 @@ def module_of(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def run(mutants: list[Mutant], stage: int, size: int) -> list[Mutant]:
-    """Return those that no test of the stage notices; show how far it is."""
+Tests = tuple[str, ...]
+
+
+def run(mutants: list[Mutant], stage: int, size: int, took: dict[Tests, float]) -> list[Mutant]:
+    """Return those that no test of the stage notices; show how far it is.
+
+    `took`: the seconds of each stage without any change.
+    """
     pool = forked.Pool(size)
     alive: list[Mutant] = []
     waiting = [one for one in mutants if stage < len(one.target.stages)]
@@ -313,8 +321,9 @@ def run(mutants: list[Mutant], stage: int, size: int) -> list[Mutant]:
         while waiting and not pool.full():
             one = waiting.pop()
             path = ROOT / one.target.path
-            child = forked.start(module_of(one.target.path), path, one.source, one.target.stages[stage])
-            pool.add(child, one)
+            tests = one.target.stages[stage]
+            child = forked.start(module_of(one.target.path), path, one.source, tests)
+            pool.add(child, one, forked.SHORTEST + forked.TIMES * took[tests])
         mutant, killed = pool.wait()
         done += 1
         if not killed:
@@ -325,17 +334,24 @@ def run(mutants: list[Mutant], stage: int, size: int) -> list[Mutant]:
     return alive + [one for one in mutants if stage >= len(one.target.stages)]
 
 
-def healthy(size: int) -> None:
-    """End with a word if the tests fail without any change: then nothing would be proved."""
+def healthy(size: int) -> dict[Tests, float]:
+    """Return how many seconds each stage takes without any change.
+
+    End with a word if its tests fail then: nothing would be proved.
+    """
     pool = forked.Pool(size)
-    for stage in {stage for target in chosen_targets() for stage in target.stages}:
-        if pool.full() and pool.wait()[1]:
-            sys.exit("mutants: the tests fail without any change; mend them first")
-        pool.add(forked.start("", ROOT, "", stage), stage)
-    while pool.running:
-        stage, failed = pool.wait()
+    waiting = list({stage for target in chosen_targets() for stage in target.stages})
+    took: dict[Tests, float] = {}
+    while waiting or pool.running:
+        while waiting and not pool.full():
+            tests = waiting.pop()
+            took[tests] = time.monotonic()
+            pool.add(forked.start("", ROOT, "", tests), tests, HEALTHY_SECONDS)
+        tests, failed = pool.wait()
+        took[tests] = time.monotonic() - took[tests]
         if failed:
-            sys.exit(f"mutants: {' '.join(stage)} fail without any change; mend them first")
+            sys.exit(f"mutants: {' '.join(tests)} fail without any change; mend them first")
+    return took
 
 
 def chosen_targets() -> list[Target]:
@@ -357,12 +373,12 @@ def main() -> None:
     size = int(os.environ.get("PROCESSES") or os.cpu_count() or 1)
     every = int(os.environ.get("LIMIT") or 1)
     forked.warm()
-    healthy(size)
+    took = healthy(size)
     mutants = [one for target in chosen_targets() for one in mutants_of(target)][::every]
     known = known_survivors()
     alive = [one for one in mutants if one.key not in known]
     for stage in range(max(len(target.stages) for target in chosen_targets())):
-        alive = run(alive, stage, size)
+        alive = run(alive, stage, size, took)
     alive += [one for one in mutants if one.key in known]
     table(mutants, alive, known)
     unknown = sorted({one.key for one in alive} - known.keys())

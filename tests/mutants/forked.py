@@ -19,8 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-SECONDS = 90
-"""After this long a mutant has hung, and counts as killed."""
+SHORTEST, TIMES = 10.0, 5.0
+"""A mutant that takes so many times what its tests take without a change, and so many seconds more, has hung.
+
+It counts as killed.
+"""
 
 
 class _Changed(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
@@ -125,9 +128,9 @@ class Pool:
         """Return whether another child has to wait."""
         return len(self.running) >= self.size
 
-    def add(self, child: int, what: Any) -> None:
-        """Watch a child."""
-        self.running[child] = (what, time.monotonic() + SECONDS)
+    def add(self, child: int, what: Any, seconds: float) -> None:
+        """Watch a child, which is killed if it takes longer."""
+        self.running[child] = (what, time.monotonic() + seconds)
 
     def wait(self) -> tuple[Any, bool]:
         """Return what the next finished child was, and whether a test failed in it."""
