@@ -94,3 +94,9 @@ def test_check_post(kind, post, has_secretary, said):
 def test_first_post(kind, has_secretary, post):
     """ADM-02, ADM-16: an administrator is a cadre: the secretary, or the deputy of the one there is."""
     assert rules.first_post(kind, has_secretary) == post
+
+
+def test_check_known_who_waits():
+    """Whose registration waits for a decision is not made an administrator beside it."""
+    waits = Known(7, "李首任")._replace(pending=True)
+    assert code(rules.check_known(waits, "李首任", False)) == "registration_pending"

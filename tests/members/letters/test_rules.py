@@ -67,3 +67,19 @@ def test_check_voiding(own, code):
 def test_state_of(voided, until, state):
     """BEY-13: a letter is in force to the end of its last day, and void whenever it was declared so."""
     assert rules.state_of(voided, until, TODAY) == state
+
+
+@pytest.mark.rule("DOC-14")
+@pytest.mark.parametrize(
+    "voided, readable, said",
+    [
+        (False, True, None),
+        (False, False, "letter_unknown"),
+        (True, True, "letter_void"),
+        (True, False, "letter_void"),
+    ],
+)
+def test_check_printing(voided, readable, said):
+    """DOC-14: a letter is printed again while it stands and what stood on it is known."""
+    refusal = rules.check_printing(voided, readable)
+    assert (refusal and refusal.code) == said

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from services.members.records import rules
+from shared.errors import Refusal
 
 TODAY = date(2026, 7, 1)
 
@@ -141,3 +142,19 @@ def test_check_found(registered, in_branch, said):
 def test_check_profile(below, said):
     """MEM-28: a record is shown to who looks after the branch; to others there is none."""
     assert code(rules.check_profile(below)) == said
+
+
+@pytest.mark.parametrize(
+    "closed, changes, said",
+    [
+        (None, True, None),
+        (None, False, None),
+        ("handed_over", False, None),
+        ("handed_over", True, "handed_over"),
+        ("member_left", False, "member_left"),
+        ("member_left", True, "member_left"),
+    ],
+)
+def test_check_open(closed, changes, said):
+    """FED-10, FED-12: while a record is handed over only the way to its member is changed; then nothing."""
+    assert code(rules.check_open(closed and Refusal(closed), changes)) == said

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.transfers.queue import rules
+from shared.messages import MAX_ITEMS
 from shared.messages.words import AssignRule, Unplaced
 
 HEAD = "共青团某大学计算机学院委员会"
@@ -45,6 +46,58 @@ def test_a_class_is_found_by_its_name(said, found):
     assert placed(AssignRule.CLASS_NAME, said) == [found]
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "found"),
+    [
+        ("1号楼", "1号楼", 1),
+        ("1号楼", "住a1号楼", 1),
+        ("1号楼", "11号楼", Unplaced.NO_MATCH),
+        ("1号楼", "住在a11号楼", Unplaced.NO_MATCH),
+        ("1号楼", "11号楼,不,1号楼", 1),
+        ("软件工程1", "我是2软件工程1", 1),
+        ("第1小组", "2第1小组", 1),
+    ],
+)
+def test_a_number_is_not_cut_in_two(name, said, found):
+    """ASG-01: a name that begins with a number stands only where the number begins."""
+    assert placed(AssignRule.CLASS_NAME, said, branches=[branch(1, name)]) == [found]
+
+
+@pytest.mark.parametrize(
+    ("name", "forms"),
+    [
+        ("2026级软件工程1班", ["2026级软件工程1班", "26级软件工程1班", "软件工程1班"]),
+        ("26级软件工程1班", ["26级软件工程1班", "软件工程1班"]),
+        ("软工班", ["软工班"]),
+        ("一班", []),
+    ],
+)
+def test_forms(name, forms):
+    """A class is called with its year and without; a form of two characters says too little."""
+    assert rules.forms(branch(1, name)) == forms
+
+
+@pytest.mark.parametrize(
+    ("name", "programme"),
+    [
+        ("2026级软件工程1班", "软件工程"),
+        ("2026级数学1班", "数学"),
+        ("2026级法1班", ""),
+        ("数学社", ""),
+    ],
+)
+def test_programme(name, programme):
+    """A programme has a name of two characters, and its class more than that."""
+    assert rules.programme(branch(1, name)) == programme
+
+
+def test_limits():
+    """Twenty views of one person in one organisation; a plan fills one command."""
+    assert rules.check_views(19, True) is None and rules.check_views(20, False) is None
+    assert rules.check_views(20, True).code == "too_many_views"
+    assert rules.ROWS == MAX_ITEMS
+
+
 def test_a_programme_is_spread_over_its_classes():
     """The smallest class takes the next one; who names no programme is left."""
     assert placed(AssignRule.PROGRAMME, *["软件工程专业"] * 3, "数学") == [3, 3, 3, Unplaced.NO_MATCH]
@@ -78,6 +131,7 @@ def test_the_longest_text_costs_little():
     ("text", "kept"),
     [
         ("请补充单位团组织全称", True),
+        ("好", True),
         ("x" * 200, True),
         ("x" * 201, False),
         (" \n ", False),

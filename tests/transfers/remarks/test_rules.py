@@ -175,3 +175,8 @@ def test_what_strangers_learn_and_how_far_ahead_is_reminded():
     """BEY-06: who was not asked learns nothing of an escalation. BEY-18: 30 days ahead are the most."""
     assert rules.NOT_ASKED.code == "unknown_transfer"
     assert rules.MOST_DAYS_AHEAD == 30
+
+
+def test_a_reminder_that_nobody_reads():
+    """FED-13: what waits in another system has words of its own; nothing is wrong with who asks."""
+    assert rules.NOT_READ.code == "urged_elsewhere"
