@@ -174,6 +174,7 @@ TARGETS = (
                 "tests/transfers/remarks/test_handlers.py",
                 "tests/transfers/test_handlers.py",
                 "tests/transfers/policies/test_handlers.py",
+                "tests/transfers/crossings/test_leaving.py",
             ),
         ),
     ),

@@ -12,7 +12,7 @@ from services.transfers.policies import reader
 from services.transfers.saga import State, Trigger
 from shared.errors import Refusal
 from shared.messages.transfers import AssignBranch, DecideNode, MoveBatch
-from shared.messages.words import DestinationClass, Reason, Rejection
+from shared.messages.words import DestinationClass, Reason, Rejection, WorkOrder
 from tests.transfers.domain_factories import CLASS, PLACES, request
 
 
@@ -292,6 +292,69 @@ def test_youth_centres():
     assert check_request(employed, SOURCE, centre, Place(youth_centres=True)) is None
 
 
+@pytest.mark.rule("TRF-15", "ORG-31")
+@pytest.mark.parametrize(
+    "kind, purpose, centres, expected",
+    [
+        ("committee", "ordinary", False, None),
+        ("branch", "ordinary", True, None),
+        ("branch", "youth_centre", True, None),
+        ("branch", "youth_centre", False, "target_not_allowed"),
+        ("leading_body", "ordinary", False, "target_not_allowed"),
+        ("branch", "vault", True, "target_not_allowed"),
+    ],
+)
+def test_who_takes_somebody_in(kind, purpose, centres, expected):
+    """TRF-15, ORG-31: committees and branches, and a youth centre where the policy says so."""
+    assert code(domain.check_receives(org(20, 1, kind, purpose), Place(youth_centres=centres))) == expected
+
+
+@pytest.mark.rule("FED-01")
+@pytest.mark.parametrize(
+    "initiator, source, target, expected",
+    [
+        ("source", "national", "national", None),
+        ("target", "national", "national", None),
+        ("source", "national", "BJ", None),
+        ("member", "national", "BJ", None),
+        ("target", "national", "BJ", "peer_starts"),
+        ("source", "BJ", "national", "peer_starts"),
+        ("target", "BJ", "national", "peer_starts"),
+        ("source", "BJ", "GD", "peer_starts"),
+        ("source", "national", "FJ", "target_peer"),
+    ],
+)
+def test_who_goes_over_a_border(initiator, source, target, expected):
+    """FED-01: whoever stands here is sent from here, over a bridge that there is; nobody is called over."""
+    here, there = replace(SOURCE, system=source), replace(COMMITTEE, system=target)
+    assert code(domain._check_border(initiator, here, there, {"BJ", "GD"})) == expected
+
+
+@pytest.mark.rule("FED-06")
+@pytest.mark.parametrize(
+    "values, typed",
+    [
+        ({"target_org_id": None, "target_name": "共青团某大学委员会"}, True),
+        ({"target_org_id": None, "target_name": " "}, False),
+        ({"target_org_id": 20, "target_name": "共青团某大学委员会"}, False),
+        ({"target_org_id": 20}, False),
+    ],
+)
+def test_what_is_typed(values, typed):
+    """FED-06: a target that was chosen is not typed, whatever stands beside it."""
+    assert domain.is_typed(request(**values)) == typed
+
+
+@pytest.mark.parametrize(
+    "sort, expected", [("", None), *((one, None) for one in WorkOrder), ("size", "bad_request")]
+)
+def test_orders_of_a_list(sort, expected):
+    """A list has the orders that its contract names; none is that of arrival."""
+    refusal = domain.check_order(sort)
+    assert code(refusal) == expected
+    assert refusal is None or refusal.values["detail"].startswith("sort: ")
+
+
 ANNEX_A = {  # written by hand from the catalogue; what is missing is allowed
     "further_study": {
         "township": "X",
@@ -545,6 +608,8 @@ def test_without_a_source_there_is_no_plan():
         ({}, org(20), True, "source:branch"),
         ({}, org(20), False, "source:branch"),
         ({"initiator": "member"}, COMMITTEE, False, "member:committee"),
+        ({}, replace(COMMITTEE, system="BJ"), True, "source:peer"),
+        ({"target_org_id": None}, None, True, "source:committee"),
         ({"initiator": "member", "reason": "special_unit"}, None, True, "member:special"),
         ({"initiator": "member", "reason": "special_unit"}, None, False, "source:special"),
     ],
@@ -569,6 +634,15 @@ def test_what_the_starter_was_warned_of(place, concern):
     found = domain.plan(request(confirmed=True), 5, CLASS.org_id, CLASS, PLACES[place])
     assert (found.concern, found.reason_kind, found.destination) == (concern, "graduate", "committee")
     assert (found.source, found.target) == (CLASS, PLACES[place])
+
+
+@pytest.mark.rule("FED-06")
+def test_nobody_is_warned_of_what_was_typed():
+    """FED-06: what was not found is of no class yet, so there is nothing to question."""
+    typed = request(confirmed=True, target_org_id=None, target_name="共青团某公司委员会", target_system="BJ")
+    there = replace(PLACES["employer"], system="BJ")
+    found = domain.plan(typed, 5, CLASS.org_id, CLASS, there, Place(peers=frozenset({"BJ"})))
+    assert (found.concern, found.destination) == ("", "peer")
 
 
 @pytest.mark.rule("TRF-02", "BEY-03")
@@ -774,6 +848,22 @@ def test_why_nothing_has_moved(trigger, state, facts, expected):
     SPU-09: a special unit needs a letter. ASG-02: nobody is assigned to the branch that they leave.
     """
     assert domain.why_not(trigger, state, **facts).code == expected
+
+
+@pytest.mark.rule("FED-09")
+@pytest.mark.parametrize(
+    "trigger, state, withdraw, expected",
+    [
+        (Trigger.WITHDRAW, State.REMOTE, None, "peer_withdrawal"),
+        (Trigger.WITHDRAW, State.OUT, "no", "peer_withdrawal"),
+        (Trigger.WITHDRAW, State.OUT, "yes", "not_initiator"),
+        (Trigger.WITHDRAW, State.MOVING, None, "too_late_to_withdraw"),
+        (Trigger.REJECT, State.OUT, None, "not_your_node"),
+    ],
+)
+def test_what_crosses_a_border_is_not_withdrawn(trigger, state, withdraw, expected):
+    """FED-09: at no node, unless the policy lets it be; the check and the end have words of their own."""
+    assert domain.why_not(trigger, state, withdraw=withdraw, crosses=True).code == expected
 
 
 @pytest.mark.rule("ASG-07")

@@ -186,6 +186,15 @@ def test_the_proof_reads_every_line_once(tx):
 
 
 @pytest.mark.rule("BEY-10")
+def test_the_last_transfer_without_a_trail(tx):
+    """BEY-10: the last of all is named, too, if its whole trail is gone."""
+    some = start(tx, request(), request())
+    tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
+    tx.execute(sa.text("DELETE FROM audit WHERE transfer_id = :last"), {"last": some[-1]})
+    assert trail.verify_audit(tx) == (2, [some[-1]])
+
+
+@pytest.mark.rule("BEY-10")
 def test_a_trail_at_an_edge_that_lost_its_transfer(tx):
     """BEY-10: of the ids at the edge of a range those are named, too, whose transfer is gone."""
     tx.execute(sa.text("SELECT setval(pg_get_serial_sequence('transfers', 'transfer_id'), 1999)"))
