@@ -147,3 +147,10 @@ def test_once_handed_over_only_the_receiver_ends_it():
     """FED-11: from the hand-over on nothing but the other side's word ends a transfer that leaves."""
     leaving = {some for state, some in TRANSITIONS if state is State.HANDOVER}
     assert leaving == {Trigger.INTEGRATED, Trigger.SENT_BACK, Trigger.REFUSED_THERE}
+
+
+@pytest.mark.rule("FED-08")
+def test_what_is_decided_here():
+    """FED-08: people here decide four nodes; the other three are another system's, and none is both."""
+    assert set(saga.HERE) == {State.OUT, State.IN, State.PROVINCE, State.ASSIGN}
+    assert set(saga.ABROAD) == set(saga.NODES) - set(saga.HERE)

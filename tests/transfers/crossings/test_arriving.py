@@ -96,6 +96,7 @@ def test_to_a_committee(tx):
     row = store.one(tx, one)
     assert (row.state, row.waiting_org_id, row.target_branch_id) == ("pending_arrival", THERE, BRANCH)
     assert (row.expires_at, row.on_expiry) == (None, "remind")
+    assert len(said(tx, "arrival_waits")) == 2, "it waits for the other system now, at no desk here"
     assert said(tx, "arrival_accepted") == [
         (
             "arrival_accepted",

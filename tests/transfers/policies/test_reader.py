@@ -660,6 +660,21 @@ def test_rows_of_rules():
         "withdraw": "no",
     }
     assert row("", "pending_assign", china(2027, 12, 1))["withdraw"] == "yes_own"
+    assert {one["fed_withdraw"] for one in rows} == {"yes_own"}
+    kept = reader.parse(WHOLE.replace("fed_withdraw = true", "fed_withdraw = false"), "own")
+    assert {one["fed_withdraw"] for one in calendar.rules(kept)} == {"no"}
+
+
+@pytest.mark.rule("DL-08")
+@pytest.mark.parametrize(
+    ("said", "days"), [('expire_after_days = 9.5\non_expiry = "return"\n', 9.5), ("", 10)]
+)
+def test_a_node_of_another_system_that_is_left_out(said, days):
+    """DL-08: another system has as long as who receives here, and ten days where that has no end."""
+    text = WHOLE[: WHOLE.index("[node.pending_remote]")]
+    text = text.replace('expire_after_days = 9.5\non_expiry = "approve"\n', said)
+    node = reader.parse(text, "own").nodes[State.REMOTE]
+    assert (node.expire_after_days, node.on_expiry) == (days, "return")
 
 
 @pytest.mark.rule("TRF-28")
