@@ -1,7 +1,9 @@
 """`make peers`: keys are exchanged as files, programs started, and all goes on with the next start."""
 
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -31,11 +33,21 @@ def installation(tmp_path):
     return tmp_path
 
 
+def free_base() -> int:
+    """Return a port from which on all are free that three programs take: doors, and desks ten further."""
+    while True:
+        base = free_ports(1)[0]
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            for one in (0, 1, 2, 10, 11, 12):
+                held.enter_context(socket.create_server(("127.0.0.1", base + one)))
+            return base
+
+
 class Started:
     """The command, until somebody ends it."""
 
     def __init__(self, folder: Path, *more: str) -> None:
-        base = free_ports(1)[0]
+        base = free_base()
         self.desks = [base + 10, base + 11, base + 12]
         command = [sys.executable, "-W", "ignore", "-m", "tests.peers", "--run", str(folder / "run")]
         command += ["--state", str(folder / "peers"), "--ports", str(base), "--peers", "BJ,gd", "--by-hand"]
