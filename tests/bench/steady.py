@@ -7,7 +7,6 @@ course; what is left is the system's. The server has to vacuum by itself, as it 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,9 +15,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"steady{os.getpid()}.")
+
 from shared import db
 from system import embedded
 from tests.bench import reference
+from tests.bench.__main__ import Bench, note
 from tests.installation import SERVER
 
 SECONDS = {"sql_batch": 8.0, "sql_single": 8.0, "bulk": 14.0, "singles": 14.0}
@@ -33,8 +35,6 @@ _LARGEST = sa.text("""
 
 def measure(keys: Path, minutes: int) -> dict[str, Any]:
     """Return transfers per second by minute, and which tables hold most dead rows at the end."""
-    from tests.bench.__main__ import Bench, note
-
     url = str(db.address(SERVER).set(database=f"tq_steady_{os.getpid()}").render_as_string(False))
     people = PER_MINUTE * minutes
     reference.prepare(url, people)
@@ -100,9 +100,7 @@ def main() -> None:
     for service, tables in found["tables"].items():
         for one in tables:
             print(f"{service}.{one['relname']}: {one}")
-    sys.exit(0)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"steady{os.getpid()}.")
     main()

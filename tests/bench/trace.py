@@ -26,11 +26,6 @@ _TOLD = sa.text("""
 _HANDLED = sa.text("""
     SELECT message_id, extract(epoch FROM handled_at) AS at FROM inbox
     WHERE handled_at >= to_timestamp(:since)""")
-_OPENED = sa.text("""
-    SELECT (i.item->>'transfer_id')::bigint AS transfer_id, min(extract(epoch FROM o.created_at)) AS at
-    FROM outbox o, json_array_elements(o.body::json) AS i(item)
-    WHERE o.topic = 'node_opened' AND o.created_at >= to_timestamp(:since)
-    GROUP BY 1""")
 HOPS = (
     "call until the request is written",
     "until the relay's confirm",
@@ -77,7 +72,8 @@ def hops(
     asked = _told(of, "transfers", "transfer_requested", "members", since)
     held = _told(of, "members", "member_reserved", "transfers", since)
     with of.engine("transfers").connect() as tx:
-        opened = {row.transfer_id: float(row.at) for row in tx.execute(_OPENED, {"since": since})}
+        rows = tx.execute(_TOLD, {"topic": "node_opened", "since": since})
+        opened = {row.transfer_id: float(row.written) for row in rows}
     known = called.keys() & asked.keys() & held.keys() & opened.keys()
     found = []
     for one in sorted(known, key=lambda n: seen[n] - called[n]):

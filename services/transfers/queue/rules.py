@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from shared.errors import Refusal
+from shared.messages import MAX_ITEMS
 from shared.messages.words import AssignRule, Unplaced
 
 VIEWS = 20
@@ -17,7 +18,7 @@ PHRASES = 10
 """Phrases that are remembered of one person."""
 PHRASE_MAX = 200
 """Characters of a phrase, as of a note."""
-ROWS = 500
+ROWS = MAX_ITEMS
 """Rows of one plan; no command takes more."""
 
 _LONG_NUMBER = re.compile(r"[0-9](?:[ -]?[0-9]){6,}")
