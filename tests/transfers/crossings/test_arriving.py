@@ -125,6 +125,8 @@ def test_to_a_branch(tx):
     assert state(tx, one) == "pending_arrival"
     ((_, item),) = said(tx, "arrival_accepted")
     assert item["branch_id"] == BRANCH
+    ((_, desk),) = said(tx, "arrival_waits")
+    assert desk["org_id"] == BRANCH, "the one desk at which it has lain; now it waits for the other system"
 
 
 def test_a_request_is_answered_once_and_again(tx):
