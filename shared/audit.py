@@ -332,7 +332,7 @@ class Log:
                 raise ValueError(f"{one.kind!r} is no kind of the audit log")
         orgs = sorted({org for one in wanted for org in (one.place_id, one.org_id) if org is not None})
         lane, rows, previous, provinces = self._lane(tx, orgs)
-        at, request_id = instant(clock.now()), str(tx.info.get("request_id", ""))
+        at, request_id = instant(clock.now()), str(db.noted(tx, "request_id") or "")
         lines: list[Line] = []
         for seq, one in enumerate(wanted, start=rows + 1):
             line: Hashed = {"lane": lane, "seq": seq, "at": at, **_columns(one, request_id, provinces)}

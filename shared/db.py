@@ -85,13 +85,31 @@ def connect(url: str, pool_size: int = 12) -> Engine:
         },
     )
     sa.event.listen(engine, "handle_error", failures.forget_values)
-    sa.event.listen(engine, "checkout", _patient_again)
+    sa.event.listen(engine, "checkout", _as_new)
     return engine
 
 
-def _patient_again(connection: Any, record: Any, proxy: Any) -> None:
-    """Let a connection that comes from the pool wait as long as any."""
+_NOTES = "notes"
+
+
+def _as_new(connection: Any, record: Any, proxy: Any) -> None:
+    """Let a connection that comes from the pool know nothing of whoever had it before."""
     connection.patience = patience.LONGEST
+    record.info.pop(_NOTES, None)
+    if (
+        connection.autocommit and not connection.closed
+    ):  # of a `reading`; a closed one is found by its first use
+        connection.autocommit = False
+
+
+def note(tx: Connection, name: str, what: Any) -> None:
+    """Let whoever has this connection later in the same transaction know something, by a name."""
+    tx.info.setdefault(_NOTES, {})[name] = what
+
+
+def noted(tx: Connection, name: str) -> Any:
+    """Return what was noted in this transaction under a name, None if nothing was."""
+    return tx.info.get(_NOTES, {}).get(name)
 
 
 Kind = TypeVar("Kind")
@@ -150,7 +168,6 @@ class Database:
         than that, without `limits` at most `seconds`.
         """
         with self.engine.begin() as tx:
-            tx.info.pop("request_id", None)  # of the query that had the connection before
             _be_patient(tx, seconds if limits is None else limits.statement + patience.MARGIN)
             if limits is not None:
                 tx.execute(_LIMIT, {"statement": f"{limits.statement}s", "lock": f"{limits.lock}s"})
@@ -165,8 +182,9 @@ class Database:
         There is no transaction around what is read: each statement sees what is committed when it begins, as
         it would within one, and saves the two trips of its beginning and end.
         """
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
-            tx.info.pop("request_id", None)
+        with self.engine.connect() as tx:
+            connection: Any = tx.connection.dbapi_connection
+            connection.autocommit = True  # the driver's own, which tells the server nothing
             _be_patient(tx, seconds)
             yield tx
 

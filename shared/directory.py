@@ -7,7 +7,7 @@ organisation and, where the rule says so, for its direct subordinates or its sub
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -186,12 +186,28 @@ def on_administrator_changed(tx: Connection, items: list[AdministratorChanged]) 
     db.run(tx, _ADMINISTRATOR_CHANGED, items)
 
 
-_ADMINISTERED = sa.text("""
+ADMINISTERED = """
     SELECT i.person_id, i.org_id, a.observer
     FROM json_to_recordset(CAST(:items AS json)) AS i(person_id bigint, org_id bigint)
     JOIN administrator_directory a USING (person_id, org_id)
     JOIN org_directory o USING (org_id)
-    WHERE a.active AND NOT o.deleted AND o.system = 'national'""")
+    WHERE a.active AND NOT o.deleted AND o.system = 'national'"""
+"""The select of the rights that `:items` claim: person, organisation, and whether they only look."""
+_ADMINISTERED = sa.text(ADMINISTERED)
+Claim = tuple[int, int | None]
+"""A person, and the organisation they claim to act for."""
+_RIGHTS = "rights"
+
+
+def remember_rights(tx: Connection, rights: Mapping[Claim, bool | None]) -> None:
+    """Let the handlers of this transaction know rights that were looked up for all of its calls.
+
+    Args:
+        tx: The transaction.
+        rights: By claim whether it is an observer's; None where there is no right.
+
+    """
+    db.note(tx, _RIGHTS, rights)
 
 
 def administering(tx: Connection, actors: Iterable[Actor], observers: bool = False) -> set[Actor]:
@@ -200,14 +216,17 @@ def administering(tx: Connection, actors: Iterable[Actor], observers: bool = Fal
     Nobody here acts for an organisation that another system keeps (FED-01).
     With `observers`: also those who may only look at it (ROLE-10).
     """
-    claimed = {actor for actor in actors if actor.org_id is not None}
-    if not claimed:
+    claims: dict[Actor, Claim] = {
+        actor: (actor.person_id, actor.org_id) for actor in actors if actor.org_id is not None
+    }
+    if not claims:
         return set()
-    rows = db.run(
-        tx, _ADMINISTERED, [{"person_id": actor.person_id, "org_id": actor.org_id} for actor in claimed]
-    )
-    confirmed = {(row.person_id, row.org_id) for row in rows if observers or not row.observer}
-    return {actor for actor in claimed if (actor.person_id, actor.org_id) in confirmed}
+    rights: Mapping[Claim, bool | None] = db.noted(tx, _RIGHTS) or {}
+    if not rights.keys() >= set(claims.values()):
+        rows = db.run(tx, _ADMINISTERED, [{"person_id": one, "org_id": org} for one, org in claims.values()])
+        rights = {(row.person_id, row.org_id): row.observer for row in rows}
+    good = (False, True) if observers else (False,)
+    return {actor for actor, claim in claims.items() if rights.get(claim) in good}
 
 
 def require_administrator(tx: Connection, actor: Actor | None, observers: bool = False) -> int:
@@ -255,9 +274,11 @@ def find_with_all_above(tx: Connection, org_ids: Collection[int | None]) -> dict
     return {row.org_id: row for row in rows}
 
 
-_OF_OTHERS = sa.text("""
+OF_OTHERS = """
     SELECT org_id FROM org_directory
-    WHERE org_id = ANY(CAST(:ids AS bigint[])) AND system <> 'national'""")
+    WHERE org_id = ANY(CAST(:ids AS bigint[])) AND system <> 'national'"""
+"""The select of those of the organisations `:ids` that another system keeps."""
+_OF_OTHERS = sa.text(OF_OTHERS)
 
 
 def of_others(tx: Connection, org_ids: Collection[int]) -> set[int]:

@@ -40,10 +40,12 @@ _END = sa.text("""
     FROM json_to_recordset(CAST(:items AS json)) AS i(session_id uuid, until timestamptz)
     ORDER BY session_id
     ON CONFLICT DO NOTHING""")
-_ENDED = sa.text("""
+ENDED = """
     SELECT CAST(session_id AS text) FROM ended_sessions
     -- a list of texts, as the driver gives them to a prepared statement
-    WHERE session_id = ANY(CAST(CAST(:ids AS text[]) AS uuid[]))""")
+    WHERE session_id = ANY(CAST(CAST(:sessions AS text[]) AS uuid[]))"""
+"""The select of those of `:sessions` that were ended."""
+_ENDED = sa.text(ENDED)
 
 
 def on_session_ended(tx: Connection, items: list[Any]) -> None:
@@ -54,4 +56,4 @@ def on_session_ended(tx: Connection, items: list[Any]) -> None:
 def ended(tx: Connection, session_ids: Iterable[str]) -> set[str]:
     """Return those of the sessions that were ended."""
     ids = sorted({one for one in session_ids if one})
-    return set(db.prepared(tx, _ENDED, ids=ids).scalars()) if ids else set()
+    return set(db.prepared(tx, _ENDED, sessions=ids).scalars()) if ids else set()

@@ -24,7 +24,7 @@ from services.members.posts import handlers as posts
 from services.members.records import handlers as records
 from services.members.records import showing
 from services.members.retentions import handlers as retentions
-from shared import clock, directory, metrics
+from shared import clock, directory, metrics, standing
 from shared.bus.service import BusService, Machinery
 from shared.messages import federation, orgs, scheduler, transfers
 from shared.messages import members as contract
@@ -122,7 +122,7 @@ class Service(BusService):
         contract.check_letter: letters.check_letter,
         contract.list_audit: log.answer,
     }
-    of_others = staticmethod(directory.of_others)
+    standing = staticmethod(standing.among_our_own)
 
     @staticmethod
     def gauges(tx: Connection) -> list[metrics.Reading]:

@@ -59,5 +59,5 @@ class Service(BusService):
         contract.get_orgs_at: history.get_orgs_at,
         contract.list_audit: history.list_audit,
     }
-    of_others = staticmethod(store.of_others)
+    standing = staticmethod(store.standing)
     loops = (migration.MOVE, naming.REBUILD, log.loop)

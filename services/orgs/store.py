@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from services.orgs import domain, names
 from services.orgs.log import log, org_entry, right_entry
-from shared import clock, db
+from shared import clock, db, sessions_ended
 from shared.audit import Entry
 from shared.identity import Actor
 from shared.lives import FLOOR, next_version
@@ -20,6 +20,7 @@ from shared.messages.members import CadreChanged
 from shared.messages.orgs import AdministratorChanged, OrgChanged, RegistrationRefused
 from shared.outbox import insert, tell
 from shared.recordset import Int, columns, locked, recordset
+from shared.standing import Named, Standing
 
 CHUNK = 5_000
 """Organisations of one statement while loading."""
@@ -333,6 +334,11 @@ def by_ids(tx: Connection, ids: Sequence[int | None]) -> dict[int, Org]:
 def of_others(tx: Connection, org_ids: Collection[int]) -> set[int]:
     """Return those organisations that another system keeps, deleted ones too (FED-01)."""
     return set(tx.scalars(_OF_OTHERS, {"ids": sorted(org_ids)})) if org_ids else set()
+
+
+def standing(tx: Connection, sessions: Collection[str], actors: Collection[Actor], named: Named) -> Standing:
+    """Return which sessions were ended, and which organisations that calls name another system keeps."""
+    return Standing(sessions_ended.ended(tx, sessions), of_others(tx, named()))
 
 
 def paths(tx: Connection, org_ids: Sequence[int]) -> list[str]:

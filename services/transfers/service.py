@@ -17,7 +17,7 @@ from services.transfers.policies import store as policies_store
 from services.transfers.queue import handlers as queue
 from services.transfers.remarks import handlers as remarks
 from services.transfers.saga import NODES, TRANSITIONS
-from shared import clock, directory, metrics, sessions_ended
+from shared import clock, directory, metrics, sessions_ended, standing
 from shared.bus.service import BusService, Machinery
 from shared.messages import federation, members, orgs, scheduler
 from shared.messages import transfers as contract
@@ -103,6 +103,7 @@ class Service(BusService):
         contract.get_policy: policies.get_policy,
         contract.list_audit: log.answer,
     }
+    standing = staticmethod(standing.with_rights)
     loops = (handlers.EARLY, figures.FOLD, bulk.WORK_OFF, notices.SEND, log.loop)
 
     @classmethod

@@ -272,25 +272,32 @@ def listed(
 
 # ---- counts --------------------------------------------------------------------------------------
 
+# What is counted is found out once for each node, not again for each of the five groupings.
 _COUNTS = sa.text(f"""
-    SELECT o.state, t.reason, t.source_branch_id, t.target_province,
-        grouping(o.state, t.reason, t.source_branch_id, t.target_province)::int AS part,
+    WITH nodes AS (
+        SELECT o.state, t.reason, t.source_branch_id, t.target_province,
+            {_OF_NODE} AND {_OF_TRANSFER} AS fits,
+            {_LATE} AS late, {_TODAY} AS today, {_SOON} AS soon, {_REMINDED} AS reminded,
+            cardinality(f.found) > 0 AS questioned,
+            {_MEASURES} AND {_fits("f.found")} AS asked_for
+        FROM ({_sides()}) o
+        {with_transfer("o")}
+        {_WITH_MEMBER}
+        {_WITH_RECEIVER}
+        CROSS JOIN LATERAL (SELECT {FOUND} AS found OFFSET 0) f
+        OFFSET 0)
+    SELECT state, reason, source_branch_id, target_province,
+        grouping(state, reason, source_branch_id, target_province)::int AS part,
         count(*)::int AS n,
-        (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER}))::int AS total,
-        (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER} AND {_LATE}))::int AS late,
-        (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER} AND {_TODAY}))::int AS today,
-        (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER} AND {_SOON}))::int AS soon,
-        (count(*) FILTER (
-            WHERE {_OF_NODE} AND {_OF_TRANSFER} AND cardinality(f.found) > 0))::int AS questioned,
-        (count(*) FILTER (WHERE {_OF_NODE} AND {_OF_TRANSFER} AND {_REMINDED}))::int AS reminded,
-        (count(*) FILTER (
-            WHERE {_OF_NODE} AND {_MEASURES} AND {_OF_TRANSFER} AND {_fits("f.found")}))::int AS matching
-    FROM ({_sides()}) o
-    {with_transfer("o")}
-    {_WITH_MEMBER}
-    {_WITH_RECEIVER}
-    CROSS JOIN LATERAL (SELECT {FOUND} AS found OFFSET 0) f
-    GROUP BY GROUPING SETS ((), (o.state), (t.reason), (t.source_branch_id), (t.target_province))""")
+        (count(*) FILTER (WHERE fits))::int AS total,
+        (count(*) FILTER (WHERE fits AND late))::int AS late,
+        (count(*) FILTER (WHERE fits AND today))::int AS today,
+        (count(*) FILTER (WHERE fits AND soon))::int AS soon,
+        (count(*) FILTER (WHERE fits AND questioned))::int AS questioned,
+        (count(*) FILTER (WHERE fits AND reminded))::int AS reminded,
+        (count(*) FILTER (WHERE fits AND asked_for))::int AS matching
+    FROM nodes
+    GROUP BY GROUPING SETS ((), (state), (reason), (source_branch_id), (target_province))""")
 # Kept by the follower of the figures (`figures.sums`), and in lines what it has not followed yet.
 _KEPT = """SELECT state, n, reminded FROM open_own WHERE {side} = :org
         UNION ALL
@@ -328,7 +335,7 @@ ALL, BY_STATE, BY_REASON, BY_BRANCH, BY_PROVINCE = 0b1111, 0b0111, 0b1011, 0b110
 
 def counts(tx: Connection, asked: Wanted) -> list[Counted]:
     """Return in one look at all that waits how much it is by several measures."""
-    return db.rows(Counted, tx.execute(_COUNTS, dict(asked)))
+    return db.rows(Counted, db.prepared(tx, _COUNTS, **asked))
 
 
 def work_counts(tx: Connection, org_id: int) -> tuple[dict[str, int], int]:

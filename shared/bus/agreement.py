@@ -65,7 +65,7 @@ def _unbound(service: Any) -> Iterator[str]:
 def _unheard(service: Any) -> Iterator[str]:
     """Name the events that come to a service and that it does not handle."""
     name = role(service.name)
-    for event in events().values():
+    for _, event in sorted(events().items()):
         # only contracts: whoever imports this may have declared events of their own
         declared = event.__module__.startswith(shared.messages.__name__)
         if declared and name in event.consumers and event not in service.events:

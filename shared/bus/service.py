@@ -17,7 +17,7 @@ import msgspec
 from nameko.extensions import DependencyProvider
 from sqlalchemy.engine import Connection
 
-from shared import background, db, failures, lives, metrics, outbox, patience, sessions_ended
+from shared import background, db, failures, lives, metrics, outbox, patience
 from shared.bus.calls import Call
 from shared.bus.entrypoints import on_command_batches, on_each_query, on_event_batches
 from shared.bus.publisher import Publisher
@@ -28,6 +28,7 @@ from shared.inbox import Handler, Inbox, Incoming, parts
 from shared.messages import MAX_ITEMS, Act, Command, Event, Query, decoding
 from shared.messages.limits import MAX_ID, orgs_of
 from shared.settings import Environment, Settings
+from shared.standing import Named, Standing, of_sessions
 from shared.translations import N_
 
 log = logging.getLogger("tuanqiao.service")
@@ -49,7 +50,8 @@ Given = list[tuple[int, list[Asked[Any]]]]
 """The items of several calls, each with the place of its call in the batch."""
 CommandHandler = Callable[[Connection, list[Asked[Any]]], Sequence[Any]]
 QueryHandler = Callable[[Connection, Any, Actor | None], Any]
-OfOthers = Callable[[Connection, Collection[int]], set[int]]
+LookUp = Callable[[Connection, Collection[str], Collection[Actor], Named], Standing]
+"""Finds how calls stand: by their sessions, their actors, and the organisations that they name or act for."""
 
 _encode = msgspec.json.encode
 EarlyAnswers = Callable[[int, list[bytes]], None]
@@ -62,11 +64,6 @@ LIMITS_ALONE = db.Limits(statement=8.0, lock=5.0)
 """For one call: less than its caller waits."""
 AGAIN_SECONDS, AGAIN_PAUSE = 1.0, 0.2
 """How long calls are tried again after the database has gone: a lost connection is made again by then."""
-
-
-def no_others(tx: Connection, org_ids: Collection[int]) -> set[int]:
-    """Return nothing: the service changes nothing that another system could keep."""
-    return set()
 
 
 class _Undone(Exception):
@@ -94,7 +91,7 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self.shown = metrics.Shown()
         self._begin_counters(service.events)
         self.verifier = Verifier(settings.keys)
-        self.serve(service.commands, service.queries, service.of_others)
+        self.serve(service.commands, service.queries, service.standing)
         self.stopping = False
         self._away = False
         self.on_stop: list[Callable[[], None]] = []
@@ -115,13 +112,13 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         self,
         commands: Mapping[Command, CommandHandler],
         queries: Mapping[Query, QueryHandler],
-        of_others: OfOthers = no_others,
+        standing: LookUp = of_sessions,
     ) -> None:
         """Take the calls of these tables; each is read by its contract.
 
-        What names an organisation that another system keeps is refused (`BusService.of_others`).
+        What names an organisation that another system keeps is refused (`BusService.standing`).
         """
-        self.of_others = of_others
+        self.standing = standing
         self.commands = {command.name: guarded(handler) for command, handler in commands.items()}
         self.replies = {command.name: command.reply for command in commands}
         self.decoders = {
@@ -245,15 +242,17 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         asked, sessions = self._read(calls, answers)
         if not asked:
             return answers
+        every = [one for given in asked.values() for _, items in given for one in items]
         with self.database.transaction(limits=limits) as tx:
-            ended = sessions_ended.ended(tx, sessions.values())
+            actors = {one.actor for one in every}
+            ended, others = self.standing(tx, {*sessions.values()}, actors, partial(_all_named, every))
             for at, session in sessions.items():
                 if session in ended:
                     answers[at] = _problem(Refusal("token_expired"))
             for name, given in asked.items():
                 some = [(at, items) for at, items in given if sessions[at] not in ended]
                 if some:
-                    self._handle(tx, name, some, answers)
+                    self._handle(tx, name, some, others, answers)
         return answers
 
     def _read(self, calls: Sequence[Call], answers: list[bytes]) -> tuple[dict[str, Given], dict[int, str]]:
@@ -277,10 +276,15 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
                 answers[at] = _problem(refused.refusal)
         return asked, sessions
 
-    def _handle(self, tx: Connection, name: str, given: Given, answers: list[bytes]) -> None:
-        """Call the handler of a command once for the items of all callers; share its replies out again."""
+    def _handle(
+        self, tx: Connection, name: str, given: Given, others: Collection[int], answers: list[bytes]
+    ) -> None:
+        """Call the handler of a command once for the items of all callers; share its replies out again.
+
+        Items that name an organisation of `others`, or whose actor acts for one, are refused.
+        """
         every = [one for _, items in given for one in items]
-        closed = self._closed(tx, every)
+        closed = [bool(others) and not _named(one).isdisjoint(others) for one in every]
         here = [one for one, shut in zip(every, closed, strict=True) if not shut]
         answered = self.commands[name](tx, here) if here else []
         if len(answered) != len(here):
@@ -294,12 +298,6 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
         for at, items in given:
             answers[at] = _encode({"ok": replies[start : start + len(items)]})
             start += len(items)
-
-    def _closed(self, tx: Connection, asked: Sequence[Asked[Any]]) -> list[bool]:
-        """Return of each item whether an organisation that it names, or acts for, is another system's."""
-        named = [_named(one) for one in asked]
-        of_others = self.of_others(tx, set().union(*named))
-        return [not of_others.isdisjoint(orgs) for orgs in named]
 
     def _items(self, call: Call) -> list[Any]:
         decoder = self.decoders.get(call.name)
@@ -358,12 +356,15 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             whole = self.database.transaction(tells=acts, seconds=seconds)
         try:
             with whole as tx:
-                tx.info["request_id"] = call.request_id
+                db.note(tx, "request_id", call.request_id)
                 try:
-                    if sessions_ended.ended(tx, [session]):
-                        raise Refused("token_expired")
-                    if acts and self.of_others(tx, orgs_of(request)):
-                        raise Refused("mirrored")
+                    if actor is not None:
+                        named = partial(orgs_of, request) if acts else set
+                        stands = self.standing(tx, {session}, {actor}, named)
+                        if stands.ended:
+                            raise Refused("token_expired")
+                        if stands.others:
+                            raise Refused("mirrored")
                     answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
                 except Refused as refused:
                     # inside: what a refusal has counted, such as a failed sign-in, is committed
@@ -398,6 +399,10 @@ def _named(one: Asked[Any]) -> set[int]:
     return named if one.actor.org_id is None else {*named, one.actor.org_id}
 
 
+def _all_named(every: Sequence[Asked[Any]]) -> set[int]:
+    return set().union(*map(_named, every))
+
+
 def _refused(reply: type[Any], item: Any) -> Any:
     """Return the reply to an item about an organisation that another system keeps."""
     same = {name: getattr(item, name) for name in reply.__struct_fields__ if hasattr(item, name)}
@@ -427,8 +432,8 @@ class BusService:
         events: Event class to handler of its items.
         commands: Command to handler of its items; one reply per item.
         queries: Query or act to handler.
-        of_others: Which of these organisations another system keeps: nothing is changed there, neither by
-            an item that names one nor by who acts for one (FED-01).
+        standing: Finds for all calls of a transaction which of their sessions were ended, and which
+            organisations another system keeps (FED-01).
         loops: Background work that runs as long as the service does.
         gauges: Reads the service's own gauges; cheap, since each scrape asks.
         linger: Seconds that events may wait to become a larger batch.
@@ -440,7 +445,7 @@ class BusService:
     events: ClassVar[Mapping[type[Event], Handler]] = {}
     commands: ClassVar[Mapping[Command, CommandHandler]] = {}
     queries: ClassVar[Mapping[Query, QueryHandler]] = {}
-    of_others = staticmethod(no_others)
+    standing = staticmethod(of_sessions)
     loops: ClassVar[Sequence[background.Loop]] = ()
     gauges = staticmethod(no_gauges)
     linger: ClassVar[float] = 0.0

@@ -208,7 +208,7 @@ class World:
         for name, service in SERVICES.items():
             made = self.machinery[name] = Machinery()
             made.name, made.verifier = name, Verifier(keys)
-            made.serve(service.commands, service.queries, service.of_others)
+            made.serve(service.commands, service.queries, service.standing)
 
     def begin(self) -> None:
         """Open the transactions."""

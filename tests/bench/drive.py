@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -219,12 +219,16 @@ class Flight:
 
     def __init__(self, client: RpcClient, limit: int) -> None:
         self.client, self.limit, self.under_way = client, limit, 0
+        self.took: list[float] = []
         self.answers: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def send(self, call: Any, item: Any, token: str, org: int | None, then: Callable[[Any], None]) -> None:
         """Send one call of one item; `then` gets its reply in the driving thread."""
 
+        sent = time.monotonic()
+
         def ready(answer: bytes | None) -> None:
+            self.took.append(time.monotonic() - sent)
             self.answers.put(lambda: self._land(call, answer, then))
 
         self.under_way += 1
@@ -253,10 +257,18 @@ class Flight:
         then(reply[0] if call.many else reply)
 
 
+class Singly(NamedTuple):
+    """Transfers per second, how many were sent, and the seconds that each of their calls took."""
+
+    per_s: float
+    sent: int
+    took: list[float]
+
+
 def singles(
     installation: Installation, members: Members, schools: list[load.School], seconds: float, limit: int = 64
-) -> tuple[float, int]:
-    """Run transfers one by one, `limit` calls in flight; return transfers per second and how many.
+) -> Singly:
+    """Run transfers one by one, `limit` calls in flight.
 
     Every request, decision and assignment is a call of its own.
 
@@ -267,7 +279,7 @@ def singles(
     run.until_done()
     speed = run.window.close(run.sent)
     client.close()
-    return speed, run.sent
+    return Singly(speed, run.sent, run.flight.took)
 
 
 class _Singles:

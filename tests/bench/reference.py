@@ -144,7 +144,7 @@ def prepare(url: str, people: int) -> None:
 _TYPES = {"members": "bigint[]", "ids": "bigint[]", "commands": "uuid[]", "branch": "bigint"}
 
 
-def _prepared(number: int, step: str) -> tuple[str, str, list[str]]:
+def prepared(number: int, step: str) -> tuple[str, str, list[str]]:
     """Return PREPARE and EXECUTE of a step, and the names of its values in order."""
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", step)))
     body = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", step)
@@ -197,7 +197,7 @@ class _Transfers:
         self.cursor: Any = self.connection.cursor()
         self.steps: list[tuple[str, list[str]]] = []
         for number, step in enumerate(STEPS):
-            prepare_it, execute_it, names = _prepared(number, step)
+            prepare_it, execute_it, names = prepared(number, step)
             self.cursor.execute(prepare_it)
             self.steps.append((execute_it, names))
 

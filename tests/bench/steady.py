@@ -20,7 +20,7 @@ os.environ.setdefault("TUANQIAO_BUS_PREFIX", f"steady{os.getpid()}.")
 from shared import db
 from system import embedded
 from tests.bench import reference
-from tests.bench.__main__ import Bench, note
+from tests.bench.__main__ import SINGLE_CONNECTIONS, Bench, note
 from tests.installation import SERVER
 
 SECONDS = {"sql_batch": 8.0, "sql_single": 8.0, "bulk": 14.0, "singles": 14.0}
@@ -45,7 +45,7 @@ def measure(keys: Path, minutes: int) -> dict[str, Any]:
             bench.singles(2)
             first = 0
             for minute in range(minutes):
-                for name, connections, size in (("sql_batch", 4, 100), ("sql_single", 16, 1)):
+                for name, connections, size in (("sql_batch", 4, 100), ("sql_single", SINGLE_CONNECTIONS, 1)):
                     speed, done = reference.run(url, connections, size, SECONDS[name], first)
                     first += done + connections * size
                     rows[name].append(speed)

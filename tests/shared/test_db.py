@@ -61,6 +61,22 @@ def test_reading_is_no_transaction(engine):
         assert tx.scalar(sa.text("SELECT count(*) FROM outbox")) == 0
 
 
+def test_reading_tells_the_server_nothing_else(engine):
+    """A look is one trip: nothing is sent to begin it, to end it, or when others get the connection."""
+    database = db.Database(engine)
+    last = sa.text("SELECT query FROM pg_stat_activity WHERE pid = :pid")
+    with database.reading() as tx:
+        pid = tx.scalar(sa.text("SELECT pg_backend_pid()"))
+    with database.reading() as tx:
+        assert tx.scalar(sa.text("SELECT 7")) == 7
+    with (
+        engine.connect() as held,
+        engine.connect() as other,
+    ):  # whoever has the connection now, and who has not
+        assert held.connection.info is not other.connection.info
+        assert other.scalar(last, {"pid": pid}) == "SELECT 7"
+
+
 def test_rounds_of_the_relay_keep_their_distance(engine, monkeypatch):
     """Rounds that follow one another begin some milliseconds apart; one after a pause begins at once."""
 

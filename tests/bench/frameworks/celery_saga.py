@@ -30,10 +30,13 @@ _connection = None
 
 
 def connection():
-    """Return this process's connection."""
+    """Return this process's connection, on which all steps are prepared."""
     global _connection
     if _connection is None:
-        _connection = psycopg2.connect(asked["url"])
+        _connection = psycopg2.connect(asked["url"], options=asked["options"])
+        with _connection as tx, tx.cursor() as cursor:
+            for prepare, _, _ in STEPS:
+                cursor.execute(prepare)
     return _connection
 
 
@@ -47,30 +50,35 @@ def step(number: int, first: int, member: int) -> None:
         "commands": [str(uuid.uuid5(uuid.NAMESPACE_OID, str(first + n))) for n in numbers],
         "branch": 7,
     }
+    _, execute, names = STEPS[number]
     with connection() as tx, tx.cursor() as cursor:
-        cursor.execute(STEPS[number], values)
+        cursor.execute(execute, [values[name] for name in names])
     if number + 1 < len(STEPS):
         step.delay(number + 1, first, member)
 
 
-def completed() -> int:
-    """Return how many transfers are completed."""
+def completed(lists: set[int]) -> set[int]:
+    """Return those of the lists, by their first transfer, that are completed: each is moved as a whole."""
     with connection() as tx, tx.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {asked['table']} WHERE state = 'completed'")
-        return cursor.fetchone()[0]
+        cursor.execute(
+            f"SELECT transfer_id FROM {asked['table']} WHERE transfer_id = ANY(%s) AND state = 'completed'",
+            [[*lists]],
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def main() -> None:
     """Keep so many lists under way until the time is over; print what was done."""
-    before, sent = completed(), 0
+    under_way: set[int] = set()
+    sent = 0
     began = time.monotonic()
-    while time.monotonic() - began < asked["seconds"]:
-        while sent - (completed() - before) < asked["under_way"] * asked["size"]:
+    while under_way or time.monotonic() - began < asked["seconds"]:
+        while time.monotonic() - began < asked["seconds"] and len(under_way) < asked["under_way"]:
             step.delay(0, asked["first"] + sent, asked["member"] + sent)
+            under_way.add(asked["first"] + sent)
             sent += asked["size"]
-        time.sleep(0.02)
-    while completed() - before < sent:
-        time.sleep(0.01)
+        time.sleep(0.005)
+        under_way -= completed(under_way)
     print(json.dumps({"done": sent, "seconds": time.monotonic() - began}), flush=True)
 
 

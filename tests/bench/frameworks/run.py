@@ -98,6 +98,7 @@ def _asked(
 ) -> dict[str, Any]:
     return {
         "url": tables.url.replace("postgresql+psycopg2://", "postgresql://"),
+        "options": db.SESSION,
         "system": tables.system.replace("postgresql+psycopg2://", "postgresql://"),
         "steps": [*LEAN] if lean else [*reference.STEPS],
         "table": "lean" if lean else "transfers",
@@ -108,11 +109,14 @@ def _asked(
     }
 
 
-def dbos(tables: Tables, lean: bool, size: int, under_way: int, seconds: float, most: int) -> float:
-    """Return transfers a second by DBOS, on as many processes as there are cores."""
+def dbos(
+    tables: Tables, lean: bool, size: int, under_way: int, seconds: float, most: int, per_core: int = 1
+) -> float:
+    """Return transfers a second by DBOS, on so many processes for each core."""
     processes, before = [], tables.completed(lean)
-    for nth in range(os.cpu_count() or 1):
-        asked = _asked(tables, lean, size, under_way, seconds, most // (os.cpu_count() or 1))
+    count = per_core * (os.cpu_count() or 1)
+    for nth in range(count):
+        asked = _asked(tables, lean, size, under_way, seconds, most // count)
         asked["steps"] = [re.sub(r"%\((\w+)\)s", r"(:\1)", one) for one in asked["steps"]]
         asked["executor"] = f"executor-{nth}"
         process = subprocess.Popen(
@@ -134,6 +138,7 @@ def celery(tables: Tables, lean: bool, size: int, under_way: int, seconds: float
     before = tables.completed(lean)
     asked = _asked(tables, lean, size, under_way, seconds, most)
     asked |= {"broker": AMQP_URI, "queue": f"saga-{uuid.uuid4().hex[:8]}"}
+    asked["steps"] = [reference.prepared(number, step) for number, step in enumerate(asked["steps"])]
     with _worker(asked) as environ:
         sender = subprocess.Popen(
             [python(), "-W", "ignore", str(HERE / "celery_saga.py")],
@@ -178,13 +183,17 @@ def _speed(tables: Tables, lean: bool, before: int, said: Sequence[dict[str, flo
 
 
 WAYS: dict[str, Callable[[Tables, float], float]] = {
-    "dbos_lean": lambda tables, seconds: dbos(tables, True, 100, 8, seconds, _most(seconds, 9_000)),
-    "dbos_bulk": lambda tables, seconds: dbos(tables, False, 100, 8, seconds, _most(seconds, 9_000)),
-    "celery_bulk": lambda tables, seconds: celery(tables, False, 100, 16, seconds, _most(seconds, 9_000)),
-    "dbos_singles": lambda tables, seconds: dbos(tables, False, 1, 16, seconds, _most(seconds, 400)),
+    "dbos_lean": lambda tables, seconds: dbos(tables, True, 500, 4, seconds, _most(seconds, 12_000)),
+    "dbos_bulk": lambda tables, seconds: dbos(tables, False, 500, 4, seconds, _most(seconds, 12_000)),
+    "celery_bulk": lambda tables, seconds: celery(tables, False, 500, 4, seconds, _most(seconds, 12_000)),
+    "dbos_singles": lambda tables, seconds: dbos(tables, False, 1, 2, seconds, _most(seconds, 400), 4),
     "celery_singles": lambda tables, seconds: celery(tables, False, 1, 64, seconds, _most(seconds, 400)),
 }
-"""Each at the sizes at which it was fastest: lists of 100, eight or sixteen under way for each process."""
+"""Each at the sizes at which it was fastest of lists of 100 and 500, and of one to 16 under way.
+
+More threads do not help DBOS with single transfers, since each of its some sixty round trips of one waits for
+the interpreter; more processes do.
+"""
 
 
 def _most(seconds: float, a_second: int) -> int:
@@ -194,9 +203,9 @@ def _most(seconds: float, a_second: int) -> int:
 def lines(raw: dict[str, list[float]]) -> Iterator[tuple[str, str, str]]:
     """Yield what was measured as lines of a table; each ratio is of ours in the same round."""
     words = {
-        "dbos_lean": ("DBOS, 100 a workflow, a row and a state", "bulk", "aim 1.1"),
-        "dbos_bulk": ("DBOS, 100 a workflow, the same facts", "bulk", "aim 1.5"),
-        "celery_bulk": ("Celery, 100 a task, the same facts", "bulk", ""),
+        "dbos_lean": ("DBOS, 500 a workflow, a row and a state", "bulk", "aim 1.1"),
+        "dbos_bulk": ("DBOS, 500 a workflow, the same facts", "bulk", "aim 1.5"),
+        "celery_bulk": ("Celery, 500 a task, the same facts", "bulk", ""),
         "dbos_singles": ("DBOS, a transfer a workflow", "singles", "aim 12"),
         "celery_singles": ("Celery, a transfer a task", "singles", ""),
     }
