@@ -37,8 +37,6 @@ REPEATS = 2
 """How often a call is sent again whose connection was lost; more often, and it may be the reason."""
 SHORTEST_PAUSE = 0.05
 """Between the loss of a connection and the next."""
-ALONE_SECONDS = 0.002
-"""After so long without another call, one is published by whoever calls."""
 
 
 class Waiting:
@@ -59,11 +57,9 @@ class Waiting:
 class RpcClient:
     """Calls services from any number of threads or greenlets.
 
-    It has one connection, which one thread reads. Calls that come close together are published by another
-    thread, many in one message; one that comes alone is published by whoever calls, which saves waking that
-    thread, and waits for the socket of a broker that takes nothing for `wire.WRITE_SECONDS` at most. The
-    connection is made again whenever it is lost; calls under way at that moment are sent again, except an
-    `Act`, which ends with `unavailable`.
+    It has one connection, which one thread reads and another writes: nobody who calls waits for a
+    socket. The connection is made again whenever it is lost; calls under way at that moment are sent
+    again, except an `Act`, which ends with `unavailable`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -76,10 +72,7 @@ class RpcClient:
         self._put_down = threading.Event()
         self._stopping = False
         self._lock = threading.Lock()
-        """Guards what is outgoing, what counts as sent, on which channel, and when the last call came."""
-        self._last = 0.0
-        self._publishing = threading.Lock()
-        """Held by whoever writes to the connection."""
+        """Guards what is outgoing, what counts as sent, and on which channel."""
         self._connection: kombu.Connection | None = None
         self._channel: Any = None
         self._threads = [
@@ -224,22 +217,9 @@ class RpcClient:
             expires_at=time.time() + timeout,
         )
         self._waiting[correlation_id] = waiting
-        now = time.monotonic()
         with self._lock:
             self._outgoing.setdefault(waiting.queue_name, deque()).append(waiting)
-            alone, self._last = now - self._last > ALONE_SECONDS, now
-        if not (alone and self._published(waiting.queue_name)):
-            self._put_down.set()
-
-    def _published(self, queue_name: str) -> bool:
-        """Publish what was put down for a queue, unless others publish; return whether nothing is left."""
-        if not self._publishing.acquire(blocking=False):
-            return False
-        try:
-            self._publish(queue_name)
-        finally:
-            self._publishing.release()
-        return not self._outgoing[queue_name]
+        self._put_down.set()
 
     def _send_off(self) -> None:
         """Publish what is put down, until the client is closed."""
@@ -247,9 +227,8 @@ class RpcClient:
             self._put_down.wait(1.0)
             self._put_down.clear()
             for queue_name in list(self._outgoing):
-                with self._publishing:
-                    while self._publish(queue_name):
-                        pass
+                while self._publish(queue_name):
+                    pass
 
     def _publish(self, queue_name: str) -> bool:
         """Publish a bundle of what was put down for a queue; return whether there may be more."""

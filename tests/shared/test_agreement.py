@@ -126,7 +126,9 @@ def test_a_service_that_disagrees_does_not_start(keys):
         },
     )
     assert ended.returncode == 1, ended.stderr
-    assert "scheduler does not start: BranchAssigned names scheduler as a consumer" in ended.stderr, ended.stderr
+    assert "scheduler does not start: BranchAssigned names scheduler as a consumer" in ended.stderr, (
+        ended.stderr
+    )
     assert "Traceback" not in ended.stderr
     assert runner.SERVICES == SERVICES
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from flask import Flask, has_request_context, session
-from flask_babel import Babel
-from flask_babel import gettext as _gettext
 
-from shared.translations import DOMAIN, FOLDER, english
+from shared.translations import english
 
 LOCALES = {"zh": "zh_Hans_CN", "en": "en"}
+"""How Babel names the languages, which words dates."""
 
 
 def gettext(text: str, **values: object) -> str:
     """Return a text of the catalogue in the language of the session, with values put in by name."""
-    return str(_gettext(text, **values))
+    said = english(text) if language() == "en" else text
+    return said % values if values else said
 
 
 def language() -> str:
@@ -39,12 +39,9 @@ def prepare(app: Flask) -> None:
 
     """
     english("首页")
-    Babel(
-        app,
-        default_locale=LOCALES["zh"],
-        default_domain=DOMAIN,
-        default_translation_directories=str(FOLDER),
-        locale_selector=lambda: LOCALES[language()],
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        gettext=gettext, ngettext=lambda one, many, n: gettext(one), newstyle=True
     )
     app.jinja_env.globals.update(
         language=language, other_language=other_language, html_language=html_language
