@@ -311,6 +311,18 @@ audit_segments = audit_log.keep(
     )
 )
 
+org_messages = sa.Table(
+    "org_messages",
+    metadata,
+    sa.Column("org_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", _time, primary_key=True),
+    sa.Column("transfer_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("person_id", sa.BigInteger, comment="who has done it: it is no news to them"),
+    comment="which lines of the trails are messages to the office that has started the transfer (MSG-01)",
+)
+
 path_steps = sa.Table(
     "path_steps",
     metadata,

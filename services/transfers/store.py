@@ -127,7 +127,7 @@ _REQUEST = sa.text(f"""
         FROM fitting i
         RETURNING transfer_id, command_id, member_id, source_branch_id, target_org_id, reason_kind,
             batch_id, state, initiator, reason, audit_seq, audit_head, initiator_person_id AS person_id,
-            initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
+            initiator_org_id, initiator_org_id AS org_id, command_id AS decision_id, '' AS note),
     {trail.audited("requested")},
     {totalled()},
     told AS ({insert(tell(messages.TransferRequested, "moved", batch_size=_BATCH_SIZE))})

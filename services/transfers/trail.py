@@ -10,6 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from shared.messages.words import UNTOLD
+
 _LINE = (
     "concat({id}, '|', {seq}, '|{event}|', {state}, '|', :stamp,"
     " '|', {person}, '|', {org}, '|', {decision}, '|', {note})"
@@ -26,14 +28,26 @@ def link_of(previous: str, **columns: str) -> str:
 
 
 def audited(event: str) -> str:
-    """Return the insert of one line of the trail for each row of the CTE `moved`."""
-    return f"""-- one line of the trail for each, with the link that the transfer itself now bears
+    """Return the insert of one line of the trail for each row of the CTE `moved`.
+
+    The office that has started a transfer finds the line among its messages (MSG-01), unless it is a step
+    of the machinery.
+    """
+    lines = f"""-- one line of the trail for each, with the link that the transfer itself now bears
     audited AS (
         INSERT INTO audit (
             transfer_id, seq, event, state, at, person_id, org_id, decision_id, note, hash)
         SELECT transfer_id, audit_seq, '{event}', state, :now,
             person_id, org_id, decision_id, note, audit_head
         FROM moved)"""
+    if event in UNTOLD:
+        return lines
+    return f"""{lines},
+    -- and where the office that has started it finds the line
+    noted AS (
+        INSERT INTO org_messages (org_id, at, transfer_id, seq, event, person_id)
+        SELECT initiator_org_id, :now, transfer_id, audit_seq, '{event}', person_id
+        FROM moved WHERE initiator_org_id IS NOT NULL)"""
 
 
 def stamp_of(now: datetime) -> str:

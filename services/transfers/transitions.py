@@ -309,7 +309,7 @@ def _moved(trigger: Trigger, sources: str, set_also: str, returning: str = "") -
         FROM closed i {steps}
         WHERE t.transfer_id = i.transfer_id AND {_among("t.state", sources)} {on_path}
         RETURNING t.transfer_id, t.member_id, t.target_branch_id, t.state, t.node_no, t.peer,
-            t.initiator, t.source_branch_id, t.reason,
+            t.initiator, t.initiator_org_id, t.source_branch_id, t.reason,
             t.audit_seq, t.audit_head, i.n, i.person_id, i.org_id, i.decision_id,
             coalesce(i.note, '') AS note, i.opened_at, i.closed_state, i.province
             {parties}{", t.end_code, t.end_note" if target in saga.FINAL else ""}{returning})"""

@@ -17,11 +17,13 @@ from sqlalchemy.engine import Connection, Engine
 
 from services.transfers import models, store, waiting
 from services.transfers.figures import board, sums, totals
+from services.transfers.notices import store as notices
 from shared import clock, db
 from shared.messages.transfers import Filter
 from tests.conftest import server_url
 
 NATION, PROVINCE, USUAL, LARGE = 1, 10, 10_100, 10_005
+READER = 9
 PIECE = 50_000
 _ORG = "org_id, parent_id, path, kind, purpose, province, system, name, version, deleted"
 # 31 provinces of eight cities of four offices of three branches; an id says which
@@ -78,7 +80,13 @@ _OPEN = sa.text("""
             (ARRAY['further_study', 'employed_with_org', 'unemployed'])[1 + i % 3], '', '', '', '',
             '', 'source:committee', state, 1, at, 2, ''
         FROM one),
-    held AS (INSERT INTO open_transfers (member_id, transfer_id) SELECT i, i FROM one)
+    held AS (INSERT INTO open_transfers (member_id, transfer_id) SELECT i, i FROM one),
+    lined AS (
+        INSERT INTO audit (transfer_id, seq, event, state, at, person_id, note, hash)
+        SELECT i, 1, 'requested', 'checking', at, 1, '', '' FROM one),
+    noted AS (
+        INSERT INTO org_messages (org_id, at, transfer_id, seq, event, person_id)
+        SELECT 10000 + source, at, i, 1, 'requested', 1 FROM one)
     INSERT INTO open_nodes (
         transfer_id, node_no, state, province, org_id, superior_id, opened_at, expires_at, on_expiry)
     SELECT i, 1, state, (11 + CASE state WHEN 'pending_out' THEN source ELSE target END / 32)::text,
@@ -93,6 +101,7 @@ VIEWS: dict[str, Callable[[Connection], Any]] = {
     "transfers by reason and state": lambda tx: store.counts(tx, NATION, "1."),
     "kinds in the queue of a large office": lambda tx: waiting.work_counts(tx, LARGE),
     "first page of that queue": lambda tx: _page(tx, LARGE),
+    "messages of an office that has read them": lambda tx: _messages(tx, LARGE),
     "what the rules find in a usual queue": lambda tx: waiting.counts(tx, waiting.wanted(USUAL, Filter())),
     "scrape": lambda tx: (store.backlog(tx), store.ages(tx)),
 }
@@ -108,6 +117,13 @@ def _page(tx: Connection, org: int) -> None:
     )
 
 
+def _messages(tx: Connection, org: int) -> None:
+    begin, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+    place = {"at": end, "transfer_id": 0, "seq": 0, "since": None, "until": None, "limit": 20}
+    shown = notices.messages(tx, READER, org, begin, kind="", unread_only=False, **place)
+    assert len(shown) == 20 and notices.unread(tx, READER, org, begin) == 0
+
+
 def measure(sizes: tuple[int, ...]) -> dict[str, dict[str, float]]:
     """Return the milliseconds of each view, by how many transfers are open."""
     url = server_url(f"tq_views_{os.getpid()}_{uuid.uuid4().hex[:6]}")
@@ -120,6 +136,7 @@ def measure(sizes: tuple[int, ...]) -> dict[str, dict[str, float]]:
             tx.exec_driver_sql(_TREE)
             for level in _LEVELS:
                 tx.exec_driver_sql(_LEVEL.format(*level))
+            notices.mark_read(tx, [notices.ReadUntil(READER, LARGE, clock.now())], [])
         done = 0
         for size in sizes:
             _fill(engine, done, size)

@@ -20,6 +20,7 @@ from services.transfers.bulk import handlers as bulk
 from services.transfers.figures import handlers as figures
 from services.transfers.figures import store as figures_store
 from services.transfers.figures import sums, totals
+from services.transfers.notices import handlers as notices
 from services.transfers.policies import store as policies_store
 from services.transfers.queue import handlers as queue
 from services.transfers.remarks import handlers as remarks
@@ -64,6 +65,23 @@ def _scans(plan):
         yield "compared", plan["Rows Removed by Join Filter"] * plan["Actual Loops"]
     for part in plan.get("Plans", []):
         yield from _scans(part)
+
+
+@contextlib.contextmanager
+def _counted(engine, found):
+    """Note in `found` how many rows of which table each statement reads."""
+
+    def look(connection, cursor, statement, parameters, context, executemany):
+        if statement.startswith("EXECUTE"):
+            with connection.connection.cursor() as beside:
+                beside.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, parameters)
+                found.extend(_scans(beside.fetchone()[0][0]["Plan"]))
+
+    sa.event.listen(engine, "before_cursor_execute", look)
+    try:
+        yield
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", look)
 
 
 @contextlib.contextmanager
@@ -221,3 +239,32 @@ def test_a_list_costs_what_it_is_long(morning):
             figures_store.fold(tx, policies_store.active(tx, clock.now()), clock.now())
         undo.rollback()
     assert not found, found
+
+
+MESSAGES = sa.text("""
+    WITH lines AS (
+        INSERT INTO audit (transfer_id, seq, event, state, at, person_id, note, hash)
+        SELECT :transfer, 100 + i, 'urged', 'pending_in', now() - i * interval '1 minute', 7, '', ''
+        FROM generate_series(1, CAST(:n AS int)) AS i
+        RETURNING transfer_id, seq, at)
+    INSERT INTO org_messages (org_id, at, transfer_id, seq, event, person_id)
+    SELECT :org, at, transfer_id, seq, 'urged', 7 FROM lines""")
+
+
+def test_messages_of_an_office_are_found_by_their_time(engine):
+    """MSG-01: a page reads a page, and what is unread is counted without what lies before the mark."""
+    n, page, reader = 20_000, 20, admin(SCHOOL)
+    whole = contract.ListMessages(limit=page)
+    with engine.connect() as tx:
+        (one,) = _started(tx, 1)
+        tx.execute(MESSAGES, {"transfer": one, "org": SCHOOL, "n": n})
+        notices.mark_messages(tx, [Asked(contract.MarkRead(until=clock.now()), reader)])
+        found = []
+        with _counted(engine, found):
+            inbox = notices.list_messages(tx, whole, reader)
+    assert (len(inbox.items), inbox.unread) == (page, 0)
+    read = {}
+    for table, rows in found:
+        read[table] = read.get(table, 0) + rows
+    assert read["org_messages"] == page
+    assert max(read.values()) <= page

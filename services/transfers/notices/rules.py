@@ -6,27 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from shared.errors import Refusal
+from shared.messages.words import UNTOLD, TrailEvent
 
-KINDS = (
-    "requested",
-    "unavailable",
-    "approve",
-    "clock_approve",
-    "reject",
-    "clock_return",
-    "withdraw",
-    "assign",
-    "moved",
-    "urged",
-    "escalated",
-    "answered",
-    "accepted",
-    "refused_there",
-    "sent_back",
-    "called_off",
-    "record_refused",
-    "given_up",
-)
+KINDS = tuple(kind for kind in TrailEvent if kind not in UNTOLD)
 """Lines of the trail that people are told of."""
 
 HOOKS_MAX = 20

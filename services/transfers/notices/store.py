@@ -12,47 +12,53 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.transfers.notices.rules import KINDS
+from services.transfers.store import with_transfer
 from shared import db
 from shared.recordset import Int, columns, locked, recordset
 
 _TOLD = ", ".join(f"'{kind}'" for kind in KINDS)
 
-_MESSAGES = {
-    who: f"""
-        SELECT a.transfer_id, a.seq, a.event, a.at, a.org_id, a.note, a.state, t.member_id, t.end_code,
-            coalesce(a.at <= m.read_until, false)
-                OR r.transfer_id IS NOT NULL
-                OR a.person_id IS NOT DISTINCT FROM :person AS read
-        FROM transfers t
-        JOIN audit a ON a.transfer_id = t.transfer_id
-        LEFT JOIN reading_marks m ON m.person_id = :person AND m.org_id = :context
-        LEFT JOIN messages_read r ON r.person_id = :person AND r.org_id = :context
-            AND r.transfer_id = a.transfer_id AND r.seq = a.seq
-        WHERE {concerned} AND a.event IN ({_TOLD})"""
-    for who, concerned in (
-        ("person", "t.member_id = :person"),
-        ("org", "t.initiator_org_id = :context AND t.created_at > :oldest"),
-    )
-}
-
-# Messages are no table: they are lines of the trail, read up to a mark, one by one, or since they are
-# what the reader has done.
+# Messages are lines of the trail, read up to a mark, one by one, or since they are what the reader has done.
+# A person has few transfers; what an office is told is found by its own index, `org_messages`.
+_OF_PERSON = f"""
+        SELECT a.at, a.transfer_id, a.seq, a.event, a.person_id
+        FROM transfers t JOIN audit a ON a.transfer_id = t.transfer_id
+        WHERE t.member_id = :person AND a.event IN ({_TOLD})"""
+_OF_ORG = """
+        SELECT at, transfer_id, seq, event, person_id
+        FROM org_messages WHERE org_id = :context AND at > :oldest"""
+_READ_UP_TO = """coalesce((
+            SELECT read_until FROM reading_marks
+            WHERE person_id = :person AND org_id = :context), '-infinity')"""
+_READ = f"""(l.at <= {_READ_UP_TO} OR l.person_id IS NOT DISTINCT FROM :person OR EXISTS (
+            SELECT 1 FROM messages_read r WHERE r.person_id = :person AND r.org_id = :context
+                AND r.transfer_id = l.transfer_id AND r.seq = l.seq))"""
 _LIST = {
     who: sa.text(f"""
-    SELECT * FROM ({select}) AS messages
-    WHERE (:kind = '' OR event = :kind) AND (NOT :unread_only OR NOT read)
-        AND at >= coalesce(CAST(:since AS timestamptz), '-infinity')
-        AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
-        AND (at, transfer_id, seq) < (:at, :transfer_id, :seq)
-    ORDER BY at DESC, transfer_id DESC, seq DESC LIMIT :limit""")
-    for who, select in _MESSAGES.items()
+    WITH found AS (
+        SELECT * FROM (
+            SELECT l.*, {_READ} AS read FROM ({lines}) l
+            WHERE (:kind = '' OR l.event = :kind)
+                AND l.at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+                AND l.at < coalesce(CAST(:until AS timestamptz), 'infinity')
+                AND (l.at, l.transfer_id, l.seq) < (:at, :transfer_id, :seq)) AS messages
+        WHERE NOT :unread_only OR NOT read
+        ORDER BY at DESC, transfer_id DESC, seq DESC LIMIT :limit)
+    SELECT m.transfer_id, m.seq, m.event, m.at, a.org_id, a.note, a.state, t.member_id, t.end_code, m.read
+    FROM found m
+    CROSS JOIN LATERAL (
+        SELECT * FROM audit x WHERE x.transfer_id = m.transfer_id AND x.seq = m.seq OFFSET 0) a
+    {with_transfer("m")}
+    ORDER BY m.at DESC, m.transfer_id DESC, m.seq DESC""")
+    for who, lines in (("person", _OF_PERSON), ("org", _OF_ORG))
 }
-
+# What lies before the mark is not even looked at.
 _UNREAD = {
     who: sa.text(f"""
     SELECT count(*)::int
-    FROM (SELECT 1 FROM ({select}) AS messages WHERE NOT read LIMIT 1000) AS counted""")
-    for who, select in _MESSAGES.items()
+    FROM (
+        SELECT 1 FROM ({lines}) l WHERE l.at > {_READ_UP_TO} AND NOT {_READ} LIMIT 1000) AS counted""")
+    for who, lines in (("person", _OF_PERSON), ("org", _OF_ORG))
 }
 
 
@@ -107,14 +113,14 @@ def messages(tx: Connection, person_id: int, org_id: int, oldest: datetime, **wa
     """Return messages of a person (org 0) or of an organisation to that person, newest first."""
     statement = _LIST["org" if org_id else "person"]
     whose = {"person": person_id, "context": org_id, "oldest": oldest}
-    return db.rows(Line, tx.execute(statement, {**whose, **wanted}))
+    return db.rows(Line, db.prepared(tx, statement, **whose, **wanted))
 
 
 def unread(tx: Connection, person_id: int, org_id: int, oldest: datetime) -> int:
     """Return how many messages are unread, at most 1,000."""
     statement = _UNREAD["org" if org_id else "person"]
     whose = {"person": person_id, "context": org_id, "oldest": oldest}
-    return int(tx.scalar(statement, whose) or 0)
+    return int(db.prepared(tx, statement, **whose).scalar_one())
 
 
 def mark_read(tx: Connection, until: Sequence[ReadUntil], single: Sequence[ReadOne]) -> None:

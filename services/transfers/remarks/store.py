@@ -108,8 +108,9 @@ def _noted(event: str, chosen: str, kind: type = Item, also: str = "") -> sa.Tex
             audit_head = {link}
         FROM chosen i
         WHERE t.transfer_id = i.transfer_id
-        RETURNING t.transfer_id, t.member_id, t.state, t.node_no, t.audit_seq, t.audit_head,
-            i.n, i.person_id, i.org_id, i.decision_id, coalesce(i.note, '') AS note),
+        RETURNING t.transfer_id, t.member_id, t.initiator_org_id, t.state, t.node_no,
+            t.audit_seq, t.audit_head, i.n, i.person_id, i.org_id, i.decision_id,
+            coalesce(i.note, '') AS note),
     {audited(event)},
     -- a word to the follower of the statistics, which seals the line and sends webhooks
     followed AS (

@@ -67,6 +67,10 @@ class TrailEvent(Code):
     ANSWERED = "answered", "上级答复"
 
 
+UNTOLD = frozenset({TrailEvent.RESERVED, TrailEvent.INTEGRATED, TrailEvent.RECORD_TAKEN})
+"""Steps of the machinery, of which nobody is sent a message (MSG-02)."""
+
+
 class Rejection(Code):
     """Why a transfer is rejected (TRF-27, TYPE-11), and what its member does next.
 

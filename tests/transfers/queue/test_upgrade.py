@@ -2,12 +2,14 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import msgspec
 import sqlalchemy as sa
 from alembic import command
 
 from services.transfers import waiting
+from services.transfers.notices import store as notices
 from shared import clock, db, migrate
 from shared.messages.transfers import Filter, TransferRequested
 from tests.conftest import server_url
@@ -26,6 +28,50 @@ OLD_TRANSFERS = sa.text("""
 OLD_VIEWS = sa.text("""
     INSERT INTO work_views (view_id, person_id, org_id, name, filter, sort, kept_at)
     VALUES (:view, 1, 7, :name, :filter, 'due', :now)""")
+
+
+OLD_TRAIL = sa.text("""
+    WITH made AS (
+        INSERT INTO transfers (
+            command_id, member_id, initiator, initiator_org_id, initiator_person_id,
+            source_branch_id, source_province, target_org_id, target_province, reason, reason_kind,
+            place_name, place_address, contact, remark, place_division, policy, path, state, node_no,
+            created_at, audit_seq, audit_head)
+        SELECT gen_random_uuid(), member_id, CASE WHEN org IS NULL THEN 'member' ELSE 'source' END, org, 102,
+            3, '42', 7, '33', 'further_study', 'study',
+            '', '', '', '', '', 'national-1', 'source:branch', 'pending_in', 1, :now, 3, ''
+        FROM (VALUES (21, 5), (22, NULL)) AS old (member_id, org)
+        RETURNING transfer_id, member_id)
+    INSERT INTO audit (transfer_id, seq, event, state, at, person_id, note, hash)
+    SELECT transfer_id, seq, event, 'pending_in', CAST(:now AS timestamptz) - days * interval '1 day', person,
+        '', ''
+    FROM made,
+        (VALUES (1, 'requested', 102, 500), (2, 'reserved', NULL, 3), (3, 'urged', 102, 2))
+            AS line (seq, event, person, days)""")
+
+
+def test_what_offices_were_told_is_found_after_an_upgrade():
+    """MSG-01: an office's messages of the last 400 days, those that its list shows, and of its own starts."""
+    url = server_url(f"tq_upgrade_{uuid.uuid4().hex[:8]}")
+    db.create_database(url)
+    try:
+        command.upgrade(migrate.config("transfers", url), "0019_sums_by_province")
+        engine = db.connect(url)
+        now = clock.now()
+        with engine.begin() as tx:
+            tx.execute(OLD_TRAIL, {"now": now})
+        command.upgrade(migrate.config("transfers", url), "head")
+        with engine.begin() as tx:
+            found = notices.messages(
+                tx, 1, 5, now - timedelta(days=400), at=now, transfer_id=0, seq=0, limit=9, kind="",
+                unread_only=False, since=None, until=None,
+            )  # fmt: skip
+            unread = [notices.unread(tx, person, 5, now - timedelta(days=400)) for person in (1, 102)]
+        engine.dispose()
+    finally:
+        db.drop_database(url)
+    assert [(one.member_id, one.event) for one in found] == [(21, "urged")]
+    assert unread == [1, 0], "what somebody has done is no news to them"
 
 
 def test_what_waits_is_asked_for_again_and_views_find_the_same():

@@ -630,10 +630,10 @@ def test_lists_are_filtered_by_time_and_kind(tx):
     decide(tx, early, TARGET, approve=False, reason_code="not_here")
     # The trail is append-only; only its clock is meant here, so the triggers are switched off.
     tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
-    for table, column in (("audit", "at"), ("open_nodes", "opened_at")):
+    for table, column in (("audit", "at"), ("org_messages", "at"), ("open_nodes", "opened_at")):
         tx.execute(
             sa.text(f"UPDATE {table} SET {column} = {column} - interval '5 days' WHERE transfer_id = :one"),
-            {"one": early if table == "audit" else late},
+            {"one": late if table == "open_nodes" else early},
         )
     noon = clock.now() - timedelta(days=2)
     member = Actor(871)
