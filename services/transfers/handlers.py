@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from services.transfers import domain, remote, settings, store, transitions, waiting
 from services.transfers.domain import OrgFacts
+from services.transfers.figures import handlers as figures
 from services.transfers.figures import store as figures_store
 from services.transfers.policies import store as policies_store
 from services.transfers.policies.reader import Policy
@@ -561,6 +562,7 @@ def on_deadline_expired(tx: Connection, items: list[DeadlineExpired]) -> None:
     A decision that was committed earlier wins (DL-19). What comes before the instant, by the clock here,
     is kept until then: the scheduler goes by another clock, and tells it once.
     """
+    figures.postpone(len(items))
     now = clock.now()
     rows = [
         Item(n=n, transfer_id=item.transfer_id, node_no=item.node_no, code="deadline")

@@ -73,23 +73,54 @@ def fold(tx, limit=7):
         pass
 
 
+class Database:
+    """The transaction of a test, as the shell of the service hands it out."""
+
+    def __init__(self, tx):
+        self.tx = tx
+
+    def transaction(self, tells):
+        return nullcontext(self.tx)
+
+
 @pytest.mark.parametrize(("taken", "rests"), [(0, False), (9, False), (10, True)])
 def test_rounds_of_the_follower(tx, monkeypatch, taken, rests):
     """The next round begins in a second, and sooner only where a whole round was taken (STAT-10)."""
-
-    class Database:
-        """The transaction of the test."""
-
-        def transaction(self, tells):
-            return nullcontext(tx)
-
     monkeypatch.setattr(figures_store, "FOLD_LIMIT", 10)
     monkeypatch.setattr(figures_store, "waits", lambda tx: True)
     monkeypatch.setattr(figures_store, "fold", lambda *args: taken)
 
-    wait = figures_handlers.fold_turn(SimpleNamespace(database=Database()))
+    wait = figures_handlers.fold_turn(SimpleNamespace(database=Database(tx)))
 
     assert (wait is not None and 0 <= wait < 1) if rests else wait is None
+
+
+def test_the_follower_rests_while_a_flood_of_deadlines_is_worked_off(tx, monkeypatch):
+    """It makes a round at once, none while thousands of deadlines pass, one after 30 s whatever is going on.
+
+    A few deadlines are no flood, and after one it goes on.
+    """
+    now, rounds = [1_000.0], []
+    monkeypatch.setattr(figures_handlers.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(figures_store, "waits", lambda tx: rounds.append(now[0]))
+
+    def turns(seconds, deadlines=0):
+        for _ in range(seconds):
+            if deadlines:
+                ended = DeadlineExpired(transfer_id=1, node_no=1, due_at=clock.now())
+                handlers.on_deadline_expired(tx, [ended] * deadlines)
+            figures_handlers.fold_turn(SimpleNamespace(database=Database(tx)))
+            now[0] += 1
+        found = [int(one) - 1_000 for one in rounds]
+        rounds.clear()
+        return found
+
+    monkeypatch.setattr(figures_handlers, "_begun", 0.0)
+    monkeypatch.setattr(figures_handlers, "_flood_until", 0.0)
+    assert turns(2) == [0, 1]
+    assert turns(2, figures_handlers.FLOOD - 1) == [2, 3]
+    assert turns(40, figures_handlers.FLOOD) == [33], "thirty seconds after the last"
+    assert turns(3) == [45, 46], "two seconds after the last of them"
 
 
 def figures(tx, org, cohort=YEAR):
