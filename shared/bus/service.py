@@ -358,12 +358,13 @@ class Machinery(DependencyProvider):  # type: ignore[misc]
             with whole as tx:
                 db.note(tx, "request_id", call.request_id)
                 try:
-                    if actor is not None:
+                    if actor is not None or acts:  # who acts may not have signed in
+                        actors = set() if actor is None else {actor}
                         named = partial(orgs_of, request) if acts else set
-                        stands = self.standing(tx, {session}, {actor}, named)
-                        if stands.ended:
+                        ended, others = self.standing(tx, {session}, actors, named)
+                        if ended:
                             raise Refused("token_expired")
-                        if stands.others:
+                        if others:
                             raise Refused("mirrored")
                     answer = _encode({"ok": self.queries[call.name](tx, request, actor)})
                 except Refused as refused:
