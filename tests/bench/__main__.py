@@ -222,7 +222,7 @@ def rounds(bench: Bench, url: str) -> dict[str, list[float]]:
 def frameworks(bench: Bench) -> dict[str, list[float]]:
     """Return transfers per second of ours and of other frameworks; they take turns."""
     seconds = 4.0 if QUICK else 8.0
-    tables = run.Tables(f"tq_frameworks_{os.getpid()}", 100_000 + int(60_000 * seconds))
+    tables = run.Tables(f"tq_frameworks_{os.getpid()}", run.people(seconds, ROUNDS))
     rows: dict[str, list[float]] = {name: [] for name in ("bulk", "singles", *run.WAYS)}
     try:
         for number in range(1, ROUNDS + 1):

@@ -200,6 +200,11 @@ def _most(seconds: float, a_second: int) -> int:
     return int(seconds + 2) * a_second
 
 
+def people(seconds: float, rounds: int) -> int:
+    """Return how many members all ways take in so many rounds at most."""
+    return rounds * (3 * _most(seconds, 12_000) + 2 * _most(seconds, 400))
+
+
 def lines(raw: dict[str, list[float]]) -> Iterator[tuple[str, str, str]]:
     """Yield what was measured as lines of a table; each ratio is of ours in the same round."""
     words = {
