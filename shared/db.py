@@ -96,9 +96,8 @@ def _as_new(connection: Any, record: Any, proxy: Any) -> None:
     """Let a connection that comes from the pool know nothing of whoever had it before."""
     connection.patience = patience.LONGEST
     record.info.pop(_NOTES, None)
-    if (
-        connection.autocommit and not connection.closed
-    ):  # of a `reading`; a closed one is found by its first use
+    # of a `reading`; that a connection is closed is found by its first use
+    if connection.autocommit and not connection.closed:
         connection.autocommit = False
 
 
