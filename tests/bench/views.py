@@ -24,6 +24,7 @@ from tests.conftest import server_url
 
 NATION, PROVINCE, USUAL, LARGE = 1, 10, 10_100, 10_005
 READER = 9
+BEGIN, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 PIECE = 50_000
 _ORG = "org_id, parent_id, path, kind, purpose, province, system, name, version, deleted"
 # 31 provinces of eight cities of four offices of three branches; an id says which
@@ -111,17 +112,15 @@ COUNTED = ("what the rules find in a usual queue",)
 
 
 def _page(tx: Connection, org: int) -> None:
-    begin, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
     waiting.listed(
-        tx, waiting.wanted(org, Filter()), "arrived", waiting.BEGINS["arrived"], 50, since=begin, until=end
+        tx, waiting.wanted(org, Filter()), "arrived", waiting.BEGINS["arrived"], 50, since=BEGIN, until=END
     )
 
 
 def _messages(tx: Connection, org: int) -> None:
-    begin, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-    place = {"at": end, "transfer_id": 0, "seq": 0, "since": None, "until": None, "limit": 20}
-    shown = notices.messages(tx, READER, org, begin, kind="", unread_only=False, **place)
-    assert len(shown) == 20 and notices.unread(tx, READER, org, begin) == 0
+    place = {"at": END, "transfer_id": 0, "seq": 0, "since": None, "until": None, "limit": 20}
+    shown = notices.messages(tx, READER, org, BEGIN, kind="", unread_only=False, **place)
+    assert len(shown) == 20 and notices.unread(tx, READER, org, BEGIN) == 0
 
 
 def measure(sizes: tuple[int, ...]) -> dict[str, dict[str, float]]:

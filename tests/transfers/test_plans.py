@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import uuid
+from collections import Counter
 
 import msgspec
 import pytest
@@ -68,25 +69,8 @@ def _scans(plan):
 
 
 @contextlib.contextmanager
-def _counted(engine, found):
-    """Note in `found` how many rows of which table each statement reads."""
-
-    def look(connection, cursor, statement, parameters, context, executemany):
-        if statement.startswith("EXECUTE"):
-            with connection.connection.cursor() as beside:
-                beside.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, parameters)
-                found.extend(_scans(beside.fetchone()[0][0]["Plan"]))
-
-    sa.event.listen(engine, "before_cursor_execute", look)
-    try:
-        yield
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", look)
-
-
-@contextlib.contextmanager
-def explained(engine, found):
-    """Explain each statement before it runs, and note in `found` those that read too much."""
+def reads(engine, note):
+    """Explain each statement before it runs; `note` is told the rows by table, the statement and its plan."""
 
     def look(connection, cursor, statement, parameters, context, executemany):
         words = statement.split(None, 1)[0].upper().strip("-")
@@ -97,10 +81,23 @@ def explained(engine, found):
             beside.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, parameters)
             plan = beside.fetchone()[0][0]["Plan"]
             beside.execute("ROLLBACK TO SAVEPOINT look")
-        read = {}
+        read = Counter()
         for table, rows in _scans(plan):
-            read[table] = read.get(table, 0) + rows
-        most = {"compared": 2 * ITEMS * ITEMS}
+            read[table] += rows
+        note(read, statement, plan)
+
+    sa.event.listen(engine, "before_cursor_execute", look)
+    try:
+        yield
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", look)
+
+
+def explained(engine, found):
+    """Explain each statement before it runs, and note in `found` those that read too much."""
+    most = {"compared": 2 * ITEMS * ITEMS}
+
+    def note(read, statement, plan):
         much = {
             one: rows
             for one, rows in read.items()
@@ -109,11 +106,7 @@ def explained(engine, found):
         if much:
             found.append((much, statement[:60], json.dumps(plan)[:300]))
 
-    sa.event.listen(engine, "before_cursor_execute", look)
-    try:
-        yield
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", look)
+    return reads(engine, note)
 
 
 def _work(tx, ids):
@@ -259,12 +252,9 @@ def test_messages_of_an_office_are_found_by_their_time(engine):
         (one,) = _started(tx, 1)
         tx.execute(MESSAGES, {"transfer": one, "org": SCHOOL, "n": n})
         notices.mark_messages(tx, [Asked(contract.MarkRead(until=clock.now()), reader)])
-        found = []
-        with _counted(engine, found):
+        read = Counter()
+        with reads(engine, lambda rows, statement, plan: read.update(rows)):
             inbox = notices.list_messages(tx, whole, reader)
     assert (len(inbox.items), inbox.unread) == (page, 0)
-    read = {}
-    for table, rows in found:
-        read[table] = read.get(table, 0) + rows
     assert read["org_messages"] == page
     assert max(read.values()) <= page

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from contextlib import contextmanager
 from datetime import timedelta
 
 import msgspec
@@ -50,52 +51,51 @@ OLD_TRAIL = sa.text("""
             AS line (seq, event, person, days)""")
 
 
-def test_what_offices_were_told_is_found_after_an_upgrade():
-    """MSG-01: an office's messages of the last 400 days, those that its list shows, and of its own starts."""
+@contextmanager
+def upgraded(revision, store):
+    """Yield a transaction on a database that `store` has filled at an older revision, upgraded since."""
     url = server_url(f"tq_upgrade_{uuid.uuid4().hex[:8]}")
     db.create_database(url)
     try:
-        command.upgrade(migrate.config("transfers", url), "0019_sums_by_province")
+        command.upgrade(migrate.config("transfers", url), revision)
         engine = db.connect(url)
-        now = clock.now()
         with engine.begin() as tx:
-            tx.execute(OLD_TRAIL, {"now": now})
+            store(tx)
         command.upgrade(migrate.config("transfers", url), "head")
         with engine.begin() as tx:
-            found = notices.messages(
-                tx, 1, 5, now - timedelta(days=400), at=now, transfer_id=0, seq=0, limit=9, kind="",
-                unread_only=False, since=None, until=None,
-            )  # fmt: skip
-            unread = [notices.unread(tx, person, 5, now - timedelta(days=400)) for person in (1, 102)]
+            yield tx
         engine.dispose()
     finally:
         db.drop_database(url)
+
+
+def test_what_offices_were_told_is_found_after_an_upgrade():
+    """MSG-01: an office's messages of the last 400 days, those that its list shows, and of its own starts."""
+    now = clock.now()
+    with upgraded("0019_sums_by_province", lambda tx: tx.execute(OLD_TRAIL, {"now": now})) as tx:
+        found = notices.messages(
+            tx, 1, 5, now - timedelta(days=400), at=now, transfer_id=0, seq=0, limit=9, kind="",
+            unread_only=False, since=None, until=None,
+        )  # fmt: skip
+        unread = [notices.unread(tx, person, 5, now - timedelta(days=400)) for person in (1, 102)]
     assert [(one.member_id, one.event) for one in found] == [(21, "urged")]
     assert unread == [1, 0], "what somebody has done is no news to them"
 
 
+def _store_views(tx):
+    old = {"state": "pending_in", "due": "late", "member_ids": [11]}
+    tx.execute(OLD_TRANSFERS, {"now": clock.now()})
+    for name, unusual in (("odd", True), ("plain", False)):
+        kept = json.dumps({**old, "unusual": unusual})
+        tx.execute(OLD_VIEWS, {"view": uuid.uuid4(), "name": name, "filter": kept, "now": clock.now()})
+
+
 def test_what_waits_is_asked_for_again_and_views_find_the_same():
     """Each member who is held is asked for once, except on the move; a view of what is unusual stays one."""
-    url = server_url(f"tq_upgrade_{uuid.uuid4().hex[:8]}")
-    db.create_database(url)
-    try:
-        command.upgrade(migrate.config("transfers", url), "0012_queue")
-        engine = db.connect(url)
-        old = {"state": "pending_in", "due": "late", "member_ids": [11]}
-        with engine.begin() as tx:
-            tx.execute(OLD_TRANSFERS, {"now": clock.now()})
-            for name, unusual in (("odd", True), ("plain", False)):
-                kept = json.dumps({**old, "unusual": unusual})
-                row = {"view": uuid.uuid4(), "name": name, "filter": kept, "now": clock.now()}
-                tx.execute(OLD_VIEWS, row)
-        command.upgrade(migrate.config("transfers", url), "head")
-        with engine.begin() as tx:
-            asked = tx.execute(sa.text("SELECT topic, body FROM outbox")).all()
-            views = tx.execute(sa.text("SELECT name, filter FROM work_views")).all()
-            shown = tx.execute(sa.text("SELECT DISTINCT name, identity_check FROM open_transfers")).all()
-        engine.dispose()
-    finally:
-        db.drop_database(url)
+    with upgraded("0012_queue", _store_views) as tx:
+        asked = tx.execute(sa.text("SELECT topic, body FROM outbox")).all()
+        views = tx.execute(sa.text("SELECT name, filter FROM work_views")).all()
+        shown = tx.execute(sa.text("SELECT DISTINCT name, identity_check FROM open_transfers")).all()
     (message,) = asked
     assert message.topic == TransferRequested.topic()
     again = msgspec.json.decode(message.body, type=list[TransferRequested])
