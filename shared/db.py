@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine.result import SimpleResultMetaData
 
 from shared import failures, patience
 
@@ -260,7 +262,27 @@ def _listed(some: Iterable[str]) -> str:
     return f" ({listed})" if listed else ""
 
 
-def prepared(tx: Connection, statement: sa.TextClause, **values: Any) -> sa.CursorResult[*tuple[Any, ...]]:
+class Fetched(sa.engine.IteratorResult[*tuple[Any, ...]]):
+    """What a prepared statement has returned.
+
+    Attributes:
+        fetched: Its rows, as the driver gives them.
+        rowcount: How many rows it has returned or changed.
+
+    """
+
+    def __init__(self, names: tuple[str, ...], fetched: Sequence[Any], rowcount: int) -> None:
+        super().__init__(_shape(names), iter(fetched))
+        self.fetched = fetched
+        self.rowcount = rowcount
+
+
+@cache
+def _shape(names: tuple[str, ...]) -> SimpleResultMetaData:
+    return SimpleResultMetaData(names)
+
+
+def prepared(tx: Connection, statement: sa.TextClause, **values: Any) -> Fetched:
     """Run a statement that each connection prepares once in a while (`PLAN_SECONDS`).
 
     A parameter whose type does not follow from its place in the statement needs a cast there. The statement
@@ -268,12 +290,35 @@ def prepared(tx: Connection, statement: sa.TextClause, **values: Any) -> sa.Curs
     """
     known = _statement(statement.text)
     name = _planned(tx, known)
-    return tx.exec_driver_sql(f"EXECUTE {name}{known.values}", tuple(values[one] for one in known.names))
+    return executed(tx, f"EXECUTE {name}{known.values}", tuple(values[one] for one in known.names))
+
+
+def executed(tx: Connection, text: str, values: tuple[Any, ...]) -> Fetched:
+    """Let the driver itself run a statement and fetch all its rows.
+
+    SQLAlchemy would find out each time again what columns there are and which types they may have: half of
+    what a short statement costs Python. Errors are handled as everywhere.
+    """
+    if not tx.in_transaction():
+        tx.begin()
+    cursor = tx.connection.cursor()
+    try:
+        cursor.execute(text, values)
+        names = tuple(column[0] for column in cursor.description or ())
+        return Fetched(names, cursor.fetchall() if names else [], cursor.rowcount)
+    except BaseException as error:
+        # there is no public name for it: it wraps the error, asks `handle_error`, and gives up what is lost
+        tx._handle_dbapi_exception(error, text, values, cursor, None)
+    finally:
+        cursor.close()
+
+
+Result = sa.CursorResult[*tuple[Any, ...]] | Fetched
 
 
 def run(
     tx: Connection, statement: sa.TextClause, items: Iterable[Any] | None = None, **values: Any
-) -> sa.CursorResult[*tuple[Any, ...]]:
+) -> Result:
     """Run a statement; `items` (structs or dicts) become its one JSON parameter `:items`.
 
     Statements over items with no other parameters than an instant are prepared:
@@ -290,17 +335,17 @@ def run(
 Named = TypeVar("Named", bound=NamedTuple)
 
 
-def rows(kind: type[Named], result: sa.CursorResult[Any]) -> list[Named]:
+def rows(kind: type[Named], result: Result) -> list[Named]:
     """Return the rows of a result as what they are; columns that `kind` does not name are left out."""
     if tuple(result.keys()) != kind._fields:
         return [kind._make(row) for row in result.columns(*kind._fields)]
     # as the driver gives them, since there are no types here that SQLAlchemy would have to convert
-    found = result.cursor.fetchall()
+    found = result.fetched if isinstance(result, Fetched) else result.cursor.fetchall()
     result.close()
     return [kind._make(row) for row in found]
 
 
-def row(kind: type[Named], result: sa.CursorResult[Any]) -> Named | None:
+def row(kind: type[Named], result: Result) -> Named | None:
     """Return the only row of a result, None where there is none."""
     found = rows(kind, result)
     return found[0] if found else None

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from shared import db, outbox
+from shared import db, failures, outbox
 
 ADD = sa.text("SELECT CAST(:a AS int) + CAST(:b AS int) AS sum")
 PLANS = sa.text("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%AS sum'")
@@ -43,6 +43,44 @@ def test_a_plan_that_could_not_be_made_anew(engine, monkeypatch):
         tx.rollback()
         assert db.prepared(tx, ADD, a=2, b=3).scalar() == 5
         assert len(list(tx.scalars(PLANS))) == 1
+
+
+def test_what_is_prepared_belongs_to_a_transaction(engine):
+    """Planned before or not, it is committed or rolled back with all else."""
+    tell = sa.text("INSERT INTO outbox (topic, body) VALUES (:a, '[]') RETURNING topic")
+    with engine.connect() as tx:
+        for topic, end in (("planned", tx.rollback), ("kept", tx.commit), ("left", tx.rollback)):
+            assert db.prepared(tx, tell, a=topic).scalars().all() == [topic]
+            end()
+    with engine.begin() as tx:
+        assert tx.scalars(sa.text("DELETE FROM outbox RETURNING topic")).all() == ["kept"]
+
+
+def test_errors_of_what_is_prepared(engine):
+    """They are those of SQLAlchemy, and say nothing of values."""
+    with engine.connect() as tx:
+        with pytest.raises(sa.exc.DataError) as error:
+            db.prepared(tx, ADD, a="nobody's", b=1)
+        assert "nobody" not in str(error.value) and failures.sqlstate(error.value) == "22P02"
+        tx.rollback()
+        assert db.prepared(tx, ADD, a=1, b=1).scalar() == 2
+
+
+def test_connections_that_are_lost(engine):
+    """Whoever finds one lost is told so, and all that were in the pool with it are given up."""
+    with engine.connect() as first, engine.connect() as second:
+        pids = [tx.scalar(sa.text("SELECT pg_backend_pid()")) for tx in (first, second)]
+    engine_beside = db.connect(engine.url.render_as_string(hide_password=False))
+    with engine_beside.connect() as beside:
+        beside.execute(
+            sa.text("SELECT pg_terminate_backend(pid, 5000) FROM unnest(:pids) AS pid"), {"pids": pids}
+        )
+
+    with engine.connect() as tx, pytest.raises(sa.exc.OperationalError) as error:
+        db.executed(tx, "SELECT %s", (1,))
+    assert failures.is_lost(error.value) and failures.is_away(error.value)
+    with engine.connect() as first, engine.connect() as second:
+        assert [db.prepared(tx, ADD, a=1, b=1).scalar() for tx in (first, second)] == [2, 2]
 
 
 def test_reading_is_no_transaction(engine):

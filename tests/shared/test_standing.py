@@ -10,6 +10,7 @@ from shared import clock, db, directory, sessions_ended, standing
 from shared.identity import Actor
 from shared.messages.members import SessionEnded
 from shared.messages.orgs import AdministratorChanged, OrgChanged
+from tests import statements
 
 OURS, THEIRS, GONE = 11, 12, 13
 CLERK, WATCHER, LEFT, STRANGER = 101, 102, 103, 104
@@ -58,16 +59,10 @@ def engine(scratch):
 
 def _statements(engine, *calls):
     """Run calls in a transaction; return what they return and how many statements went to PostgreSQL."""
-    seen = []
-
-    def see(*args):
-        seen.append(args[2])
-
-    sa.event.listen(engine, "before_cursor_execute", see)
-    with engine.connect() as tx:
+    sent = []
+    with statements.seen(engine, lambda tx, text, values: sent.append(text)), engine.connect() as tx:
         found = [call(tx) for call in calls]
-    sa.event.remove(engine, "before_cursor_execute", see)
-    return found, [one for one in seen if one.startswith("EXECUTE")]
+    return found, [one for one in sent if one.startswith("EXECUTE")]
 
 
 ACTORS = [Actor(one, org) for one in (CLERK, WATCHER, LEFT, STRANGER) for org in (OURS, THEIRS, GONE)]

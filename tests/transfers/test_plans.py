@@ -5,7 +5,6 @@ through the morning that opens a million nodes. Each statement is explained in t
 it is for, and none may read many more rows of a table than it was asked about.
 """
 
-import contextlib
 import json
 import os
 import uuid
@@ -31,6 +30,7 @@ from shared.messages import transfers as contract
 from shared.messages.members import MemberMoved, MemberReserved, ReservationRefused
 from shared.messages.scheduler import DeadlineExpired, ReminderDue
 from shared.messages.words import WorkOrder
+from tests import statements
 from tests.transfers.factories import BRANCH, OTHER, ROOT, SCHOOL, TARGET, admin, request
 
 OPEN = int(os.environ.get("OPEN_NODES", 3_000))
@@ -68,13 +68,12 @@ def _scans(plan):
         yield from _scans(part)
 
 
-@contextlib.contextmanager
 def reads(engine, note):
     """Explain each statement before it runs; `note` is told the rows by table, the statement and its plan."""
 
-    def look(connection, cursor, statement, parameters, context, executemany):
+    def look(connection, statement, parameters):
         words = statement.split(None, 1)[0].upper().strip("-")
-        if executemany or words not in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "EXECUTE"):
+        if words not in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "EXECUTE"):
             return
         with connection.connection.cursor() as beside:
             beside.execute("SAVEPOINT look")
@@ -86,11 +85,7 @@ def reads(engine, note):
             read[table] += rows
         note(read, statement, plan)
 
-    sa.event.listen(engine, "before_cursor_execute", look)
-    try:
-        yield
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", look)
+    return statements.seen(engine, look)
 
 
 def explained(engine, found):

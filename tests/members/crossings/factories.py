@@ -15,6 +15,7 @@ from shared.messages.federation import ArrivalOffered, RecordCame
 from shared.messages.orgs import OrgChanged
 from shared.messages.sealed import SealedPerson, SealedRecord
 from shared.messages.transfers import HandoverOpened, RemoteOpened
+from tests import statements
 from tests.members.factories import CLASS, ONE, ROOT, assigned, number, request
 
 BJ, BJ_SCHOOL, BJ_CLASS, BJ_OTHER, GD, GD_CLASS = 11, 1101, 1102, 1103, 44, 4401
@@ -144,13 +145,8 @@ def leave(tx, member=ONE, transfer_id=10, branch=BJ_CLASS, source=CLASS) -> None
 def counted(tx):
     """Count the statements that are sent meanwhile."""
     sent = []
-
-    def note(connection, cursor, statement, *rest):
-        sent.append(statement)
-
-    sa.event.listen(tx, "before_cursor_execute", note)
-    yield sent
-    sa.event.remove(tx, "before_cursor_execute", note)
+    with statements.seen(tx.engine, lambda tx, text, values: sent.append(text)):
+        yield sent
 
 
 class Database:
