@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.result import SimpleResultMetaData
 
-from shared import failures, patience
+from shared import driver, failures, patience
 
 log = logging.getLogger("tuanqiao.db")
 
@@ -78,7 +78,7 @@ def connect(url: str, pool_size: int = 12) -> Engine:
         pool_recycle=1800,
         pool_pre_ping=False,
         connect_args={
-            "connection_factory": patience.Patient,
+            "connection_factory": driver.Connection,
             "connect_timeout": 5,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -97,10 +97,8 @@ _NOTES = "notes"
 def _as_new(connection: Any, record: Any, proxy: Any) -> None:
     """Let a connection that comes from the pool know nothing of whoever had it before."""
     connection.patience = patience.LONGEST
+    connection.as_new()
     record.info.pop(_NOTES, None)
-    # of a `reading`; that a connection is closed is found by its first use
-    if connection.autocommit and not connection.closed:
-        connection.autocommit = False
 
 
 def note(tx: Connection, name: str, what: Any) -> None:
@@ -145,10 +143,25 @@ class Limits(NamedTuple):
     statement: float
     lock: float
 
+    def settings(self) -> tuple[str, str]:
+        """Return them as assignments of PostgreSQL's settings."""
+        return f"statement_timeout = '{self.statement}s'", f"lock_timeout = '{self.lock}s'"
 
-_LIMIT = sa.text(
-    "SELECT set_config('statement_timeout', :statement, true), set_config('lock_timeout', :lock, true)"
-)
+
+@contextmanager
+def begin(engine: Engine, *settings: str) -> Iterator[Connection]:
+    """Yield a connection in a transaction that begins with its first statement; commit, or roll back and raise.
+
+    Args:
+        engine: Of `connect`.
+        *settings: Assignments of PostgreSQL's settings that hold for the transaction.
+
+    """
+    with engine.connect() as tx:
+        connection: Any = tx.connection.dbapi_connection
+        connection.begin(*settings)
+        with tx.begin():
+            yield tx
 
 
 class Database:
@@ -168,10 +181,9 @@ class Database:
         longer than they say. For a server that has fallen silent a statement waits a little longer
         than that, without `limits` at most `seconds`.
         """
-        with self.engine.begin() as tx:
+        settings = () if limits is None else limits.settings()
+        with begin(self.engine, *settings) as tx:
             _be_patient(tx, seconds if limits is None else limits.statement + patience.MARGIN)
-            if limits is not None:
-                tx.execute(_LIMIT, {"statement": f"{limits.statement}s", "lock": f"{limits.lock}s"})
             yield tx
         if tells:
             self.after_commit()

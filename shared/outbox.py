@@ -172,7 +172,7 @@ class Relay:
             PublishFailed: The broker did not confirm in time; the rows stay and are tried again.
 
         """
-        with self.engine.begin() as tx:
+        with db.begin(self.engine) as tx:
             rows = self._claim(tx)
             if rows:
                 self._publish(rows)
@@ -193,7 +193,7 @@ class Relay:
         Those that the broker refuses rest for a while, so that they do not hold up the others.
         """
         done = []
-        with self.engine.begin() as tx:
+        with db.begin(self.engine) as tx:
             for row in self._claim(tx):
                 try:
                     self._publish([row])

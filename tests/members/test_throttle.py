@@ -18,7 +18,7 @@ from services.members.accounts import handlers as accounts
 from services.members.sealing import seal
 from services.members.service import Service
 from services.members.throttle import of_account
-from shared import clock, db, patience, throttle
+from shared import clock, db, driver, throttle
 from shared.bus.calls import Call
 from shared.bus.service import Machinery
 from shared.errors import Refused
@@ -271,7 +271,7 @@ def test_64_tries_at_one_moment(engine, keys, number, same_address, most):
         pool_size=20,
         max_overflow=0,
         pool_timeout=120,
-        connect_args={"connection_factory": patience.Patient},
+        connect_args={"connection_factory": driver.Connection},
     )
     service = Machinery()
     service.name, service.database, service.verifier = "members", db.Database(patient), Verifier(keys)
