@@ -150,7 +150,9 @@ class Limits(NamedTuple):
 
 @contextmanager
 def begin(engine: Engine, *settings: str) -> Iterator[Connection]:
-    """Yield a connection in a transaction that begins with its first statement; commit, or roll back and raise.
+    """Yield a connection in a transaction; commit, or roll back and raise.
+
+    It begins with its first statement, in one trip.
 
     Args:
         engine: Of `connect`.
