@@ -199,7 +199,7 @@ class Database:
         """
         with self.engine.connect() as tx:
             connection: Any = tx.connection.dbapi_connection
-            connection.autocommit = True  # the driver's own, which tells the server nothing
+            connection.without_transaction()
             _be_patient(tx, seconds)
             yield tx
 

@@ -15,18 +15,26 @@ from shared import patience
 
 
 class Connection(patience.Patient):
-    """A connection on which `begin` starts a transaction of this kind; else it is psycopg2's own."""
+    """A connection that can be used like that; until whoever takes it from the pool says so, as psycopg2 does.
+
+    That it is closed is found by the first statement, as an error like all others.
+    """
 
     first = ""
     """What is sent before the next statement."""
 
     def begin(self, *settings: str) -> None:
         """Let the next statement begin a transaction; `settings` are assignments that hold for all of it."""
-        self.autocommit = True  # psycopg2 is to send no BEGIN of its own
+        self.without_transaction()
         self.first = "BEGIN; " + "".join(f"SET LOCAL {one}; " for one in settings)
 
+    def without_transaction(self) -> None:
+        """Let psycopg2 send no BEGIN of its own; the server is told nothing."""
+        if not self.closed:
+            self.autocommit = True
+
     def as_new(self) -> None:
-        """Give up what `begin` has changed, where no transaction is under way."""
+        """Be psycopg2's own again; no transaction is under way."""
         self.first = ""
         if self.autocommit and not self.closed:
             self.autocommit = False

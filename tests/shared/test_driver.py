@@ -5,7 +5,7 @@ import io
 import pytest
 import sqlalchemy as sa
 
-from shared import db, outbox
+from shared import db, failures, outbox
 
 TELL = sa.text("INSERT INTO outbox (topic, body) VALUES (:topic, '[]')")
 TOLD = sa.text("SELECT topic FROM outbox ORDER BY id")
@@ -124,3 +124,14 @@ def test_savepoints_within(engine):
             raise Broken
     with engine.connect() as tx:
         assert tx.scalars(TOLD).all() == ["kept"]
+
+
+def test_a_connection_that_is_closed(engine):
+    """Its first statement says so, as an error of SQLAlchemy; the next transaction has another one."""
+    for whole in (db.begin(engine), db.Database(engine).reading()):
+        with pytest.raises(sa.exc.InterfaceError) as error, whole as tx:
+            tx.connection.dbapi_connection.close()
+            tx.execute(TOLD)
+        assert failures.is_lost(error.value)
+    with db.begin(engine) as tx:
+        assert tx.scalars(TOLD).all() == []
