@@ -15,7 +15,7 @@ from shared import patience
 
 
 class Connection(patience.Patient):
-    """A connection that can be used like that; until whoever takes it from the pool says so, as psycopg2 does.
+    """A connection that does so for whoever takes it from the pool and asks for it; else it is psycopg2's.
 
     That it is closed is found by the first statement, as an error like all others.
     """
