@@ -36,7 +36,7 @@ from tests.bench.quantiles import percentile
 from tests.installation import AMQP_URI, SERVER, Installation
 
 QUICK = bool(os.environ.get("QUICK"))
-PEOPLE = 600_000
+PEOPLE = 900_000
 CROWD = 512
 """Calls in flight where many people act at once, each for one transfer: a morning in June."""
 ROUNDS = 2 if QUICK else 3

@@ -1,8 +1,8 @@
 """How many requests the gateway answers, and how fast, on as many processes as there are cores.
 
 Requests come over kept connections from one loop, which costs less than a tenth of what it asks for. Every
-answer has to be 200. At 70 % of what was reached each request has its own instant to begin, and what it
-waits after that counts: a slow answer makes those behind it late, as it would be for people.
+answer has to be 200. At 70 % of what was reached right before each request has its own instant to begin, and
+what it waits after that counts: a slow answer makes those behind it late, as it would be for people.
 """
 
 from __future__ import annotations
@@ -191,10 +191,23 @@ def measure(seconds: float) -> dict[str, Any]:
             for ask in wanted:
                 load(running.ports, ask, 16, 1.0)
                 rows = {str(n): _row(running, ask, n, seconds) for n in CONNECTIONS}
-                best = max(row["per_s"] for row in rows.values())
-                rows["paced"] = _row(running, ask, 64, 2 * seconds, LOAD * best)
+                rows["paced"] = _paced(running, ask, seconds)
                 found[ask.name] = rows
     return found
+
+
+def _paced(running: Gateways, ask: Ask, seconds: float) -> dict[str, float]:
+    """Return the middle one of three rows at 70 %, with what went wrong in all.
+
+    Each is at 70 % of what was reached right before: a machine that others use, too, is a quarter slower or
+    faster from one minute to the next, and then 70 % are 90.
+    """
+    rows = []
+    for _ in range(3):
+        reached = _row(running, ask, 16, seconds / 3)["per_s"]
+        rows.append(_row(running, ask, 64, 2 * seconds, LOAD * reached))
+    wrong = {name: sum(row[name] for row in rows) for name in ("not_200", "errors")}
+    return sorted(rows, key=lambda row: row["p99_ms"])[1] | wrong
 
 
 def _row(
