@@ -56,6 +56,7 @@ def test_a_graduate_chooses(visit, house):
     page.check(f"input[name=target][value='{house.college}']")
     page.fill("#place_address", "北京市昌平区")
     graduate.click("button[value=check]")
+    page.wait_for_selector("button[name=confirm]")
     school = border.LONGEST.removeprefix("共青团").removesuffix("委员会")
     assert page.input_value("input[name=place_name]") == school
     graduate.go("/start?plan=study&step=fields&reason=further_study")
@@ -70,6 +71,7 @@ def test_a_graduate_chooses(visit, house):
     page.fill("#target_name", border.TYPED)
     page.fill("#place_address", "北京市昌平区")
     graduate.click("button[value=check]")
+    page.wait_for_selector("button[name=confirm]")
     assert f"共青团{page.input_value('input[name=place_name]')}总支部委员会" == border.TYPED
     graduate.look()
     said = seen(graduate)
