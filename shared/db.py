@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -160,8 +160,7 @@ def begin(engine: Engine, *settings: str) -> Iterator[Connection]:
 
     """
     with engine.connect() as tx:
-        connection: Any = tx.connection.dbapi_connection
-        connection.begin(*settings)
+        _driver_of(tx).begin(*settings)
         with tx.begin():
             yield tx
 
@@ -185,7 +184,7 @@ class Database:
         """
         settings = () if limits is None else limits.settings()
         with begin(self.engine, *settings) as tx:
-            _be_patient(tx, seconds if limits is None else limits.statement + patience.MARGIN)
+            _driver_of(tx).patience = seconds if limits is None else limits.statement + patience.MARGIN
             yield tx
         if tells:
             self.after_commit()
@@ -198,15 +197,13 @@ class Database:
         it would within one, and saves the two trips of its beginning and end.
         """
         with self.engine.connect() as tx:
-            connection: Any = tx.connection.dbapi_connection
-            connection.without_transaction()
-            _be_patient(tx, seconds)
+            _driver_of(tx).without_transaction()
+            _driver_of(tx).patience = seconds
             yield tx
 
 
-def _be_patient(tx: Connection, seconds: float) -> None:
-    connection: Any = tx.connection.dbapi_connection
-    connection.patience = seconds
+def _driver_of(tx: Connection) -> driver.Connection:
+    return cast(driver.Connection, tx.connection.dbapi_connection)
 
 
 _TYPES = {"items": "json", "now": "timestamptz", "stamp": "text"}

@@ -19,3 +19,12 @@ def probe_tables() -> sa.MetaData:
     outbox.table(metadata)
     inbox.tables(metadata)
     return metadata
+
+
+def with_outbox(scratch) -> sa.Engine:
+    """Return a new database with an outbox and nothing else."""
+    from shared import db, outbox
+
+    metadata = db.metadata()
+    outbox.table(metadata)
+    return scratch(metadata)

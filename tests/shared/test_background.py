@@ -18,6 +18,7 @@ from shared.bus.publisher import PublishFailed, PublishRefused
 from shared.bus.topology import Topology
 from shared.settings import SERVICES
 from tests.installation import ROOT
+from tests.shared import with_outbox
 
 
 def service(name: str = "probe", **values) -> SimpleNamespace:
@@ -239,9 +240,7 @@ class Broker:
 
 @pytest.fixture
 def engine(scratch):
-    metadata = db.metadata()
-    outbox.table(metadata)
-    made = scratch(metadata)
+    made = with_outbox(scratch)
     with made.begin() as tx:
         tx.execute(
             sa.text(

@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared import db, failures, outbox
+from tests.shared import with_outbox
 
 ADD = sa.text("SELECT CAST(:a AS int) + CAST(:b AS int) AS sum")
 PLANS = sa.text("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%AS sum'")
@@ -12,9 +13,7 @@ PLANS = sa.text("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%
 @pytest.fixture(scope="module")
 def engine(scratch):
     """A database with an outbox."""
-    metadata = db.metadata()
-    outbox.table(metadata)
-    return scratch(metadata)
+    return with_outbox(scratch)
 
 
 def test_a_plan_is_kept_for_a_while(engine, monkeypatch):
@@ -75,6 +74,7 @@ def test_connections_that_are_lost(engine):
         beside.execute(
             sa.text("SELECT pg_terminate_backend(pid, 5000) FROM unnest(:pids) AS pid"), {"pids": pids}
         )
+    engine_beside.dispose()
 
     with engine.connect() as tx, pytest.raises(sa.exc.OperationalError) as error:
         db.executed(tx, "SELECT %s", (1,))

@@ -5,7 +5,8 @@ import io
 import pytest
 import sqlalchemy as sa
 
-from shared import db, failures, outbox
+from shared import db, failures
+from tests.shared import with_outbox
 
 TELL = sa.text("INSERT INTO outbox (topic, body) VALUES (:topic, '[]')")
 TOLD = sa.text("SELECT topic FROM outbox ORDER BY id")
@@ -17,15 +18,23 @@ class Broken(Exception):
     """What ends a transaction here."""
 
 
+@pytest.fixture(scope="module")
+def database(scratch):
+    """A database with an outbox."""
+    return with_outbox(scratch)
+
+
 @pytest.fixture
-def engine(scratch):
-    """A database with an empty outbox."""
-    metadata = db.metadata()
-    outbox.table(metadata)
-    made = scratch(metadata)
-    with made.begin() as tx:
+def engine(database):
+    """The same, empty."""
+    with database.begin() as tx:
         tx.execute(sa.text("TRUNCATE outbox"))
-    return made
+    return database
+
+
+def told(engine):
+    with engine.connect() as tx:
+        return tx.scalars(TOLD).all()
 
 
 def pid_of(tx):
@@ -74,8 +83,7 @@ def test_what_failed_leaves_nothing(engine):
             tx.execute(sa.text(statement))
             tx.execute(TELL, {"topic": "lost"})
             raise Broken
-    with db.begin(engine) as tx:
-        assert tx.scalars(TOLD).all() == []
+    assert told(engine) == []
 
 
 def test_what_cannot_be_sent_begins_nothing(engine):
@@ -85,8 +93,7 @@ def test_what_cannot_be_sent_begins_nothing(engine):
             tx.execute(TELL, {"topic": object()})
         tx.execute(TELL, {"topic": "lost"})
         raise Broken
-    with db.begin(engine) as tx:
-        assert tx.scalars(TOLD).all() == []
+    assert told(engine) == []
 
 
 def test_many_rows_are_one_transaction(engine):
@@ -99,8 +106,7 @@ def test_many_rows_are_one_transaction(engine):
         raise Broken
     with db.begin(engine) as tx:
         tx.execute(TELL, [{"topic": "a"}, {"topic": "b"}])
-    with engine.connect() as tx:
-        assert tx.scalars(TOLD).all() == ["a", "b"]
+    assert told(engine) == ["a", "b"]
 
 
 def test_a_commit_that_is_refused(engine):
@@ -122,8 +128,7 @@ def test_savepoints_within(engine):
         with pytest.raises(Broken), tx.begin_nested():
             tx.execute(TELL, {"topic": "lost"})
             raise Broken
-    with engine.connect() as tx:
-        assert tx.scalars(TOLD).all() == ["kept"]
+    assert told(engine) == ["kept"]
 
 
 def test_a_connection_that_is_closed(engine):
